@@ -1,0 +1,152 @@
+//! What an account's fields may be.
+
+use crate::fault::Violations;
+
+/// Fewest characters of a password.
+pub const PASSWORD_MIN: usize = 8;
+/// Most characters of a password; every one of them counts, nothing is cut off.
+pub const PASSWORD_MAX: usize = 128;
+/// Most characters of a name.
+pub const NAME_MAX: usize = 100;
+/// Longest e-mail address that mail servers must accept (RFC 5321, 4.5.3.1.3).
+pub const EMAIL_MAX: usize = 254;
+
+/// An e-mail address, kept as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmailAddress(String);
+
+impl EmailAddress {
+    /// Reads an address, recording a violation at `/email` when it cannot be one.
+    ///
+    /// Checks the shape only: whether mail arrives is found out by sending some.
+    pub fn parse(text: &str, violations: &mut Violations) -> Option<Self> {
+        let text = text.trim();
+        let well_formed = text.split_once('@').is_some_and(|(local, domain)| {
+            let sound =
+                |part: &str| !part.chars().any(|c| c.is_control() || c.is_whitespace() || "@,;<>()[]\\\"".contains(c));
+            !local.is_empty()
+                && local.len() <= 64
+                && sound(local)
+                && sound(domain)
+                && domain.split('.').count() >= 2
+                && domain.split('.').all(|label| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-'))
+        });
+        if well_formed && text.len() <= EMAIL_MAX {
+            return Some(Self(text.to_owned()));
+        }
+        violations.add("/email", "not_an_email", "이메일 주소를 확인해 주세요.", "This is not an e-mail address.");
+        None
+    }
+
+    /// Returns the address as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns the form that decides whether two addresses are the same account.
+    pub fn key(&self) -> String {
+        self.0.to_lowercase()
+    }
+}
+
+/// Reads a display name, recording a violation at `/name` when it is empty, too long or not readable text.
+pub fn parse_name(text: &str, violations: &mut Violations) -> Option<String> {
+    let name = text.trim();
+    let length = name.chars().count();
+    if length == 0 || length > NAME_MAX {
+        violations.add("/name", "length", "이름은 1-100자여야 합니다.", "A name has 1-100 characters.");
+        return None;
+    }
+    // Bidirectional overrides and invisible characters make one name look like another.
+    let deceptive = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    if name.chars().any(deceptive) {
+        violations.add(
+            "/name",
+            "not_readable",
+            "이름에 쓸 수 없는 문자가 있습니다.",
+            "The name has characters that cannot be shown.",
+        );
+        return None;
+    }
+    Some(name.to_owned())
+}
+
+/// Checks a new password, recording a violation at `pointer`.
+pub fn check_password(password: &str, pointer: &str, violations: &mut Violations) {
+    let length = password.chars().count();
+    violations.require(
+        (PASSWORD_MIN..=PASSWORD_MAX).contains(&length),
+        pointer,
+        "length",
+        "비밀번호는 8-128자여야 합니다.",
+        "A password has 8-128 characters.",
+    );
+    violations.require(
+        !password.contains('\0'),
+        pointer,
+        "not_readable",
+        "비밀번호에 쓸 수 없는 문자가 있습니다.",
+        "The password has a character that cannot be used.",
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn email(text: &str) -> Option<EmailAddress> {
+        EmailAddress::parse(text, &mut Violations::new())
+    }
+
+    #[test]
+    fn addresses_are_judged_by_their_shape() {
+        for good in ["a@b.kr", "First.Last+tag@Sub.Example.COM", "한글@예시.한국", "  trimmed@example.com "] {
+            assert!(email(good).is_some(), "{good}");
+        }
+        let long = format!("{}@example.com", "a".repeat(65));
+        for bad in
+            ["", "a", "a@b", "@b.kr", "a@b..kr", "a@b@c.kr", "a b@c.kr", "a@b.kr\r\nBcc: x@y.kr", "a@-b.kr", &long]
+        {
+            assert!(email(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn case_does_not_make_another_account() {
+        assert_eq!(email("Demo@Maru.Dev").unwrap().key(), email("demo@maru.dev").unwrap().key());
+        assert_eq!(email("Demo@Maru.Dev").unwrap().as_str(), "Demo@Maru.Dev");
+    }
+
+    #[test]
+    fn a_name_that_hides_something_is_refused() {
+        for bad in ["", "   ", "a\u{202e}b", "a\0b", "\u{200b}", &"가".repeat(101)] {
+            assert!(parse_name(bad, &mut Violations::new()).is_none(), "{bad:?}");
+        }
+        assert_eq!(parse_name(" 김마루 ", &mut Violations::new()).as_deref(), Some("김마루"));
+    }
+
+    #[test]
+    fn password_length_counts_characters() {
+        let judge = |password: &str| {
+            let mut violations = Violations::new();
+            check_password(password, "/password", &mut violations);
+            violations.into_result()
+        };
+        assert!(judge("비밀번호여덟글자").is_ok());
+        assert!(judge("일곱글자비밀번").is_err());
+        assert!(judge(&"x".repeat(128)).is_ok() && judge(&"x".repeat(129)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_judged_without_a_panic(text in ".*") {
+            _ = email(&text);
+            _ = parse_name(&text, &mut Violations::new());
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! Rules of a conversation with the companion: what a person may send, and what is answered without a model.
+//!
+//! The offline companion is a reflective listener: it repeats a phrase of what was said, names the feeling it heard and
+//! asks one open question. Every sentence is prepared, the choice is decided by a seed and the turn, and the first reply
+//! of a conversation says so. It never gives advice, a diagnosis or a promise.
+
+mod phrases;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    fault::Violations,
+    locale::{Locale, Text},
+};
+
+/// Most bytes of one message, after trimming: some four pages, and far below every model's context.
+pub const USER_INPUT_MAX: usize = 8_192;
+/// Most characters of the instructions a client may send along.
+pub const SYSTEM_PROMPT_MAX: usize = 4_000;
+/// Most characters of a step's type.
+pub const STEP_TYPE_MAX: usize = 32;
+/// The type of a step that names none.
+pub const STEP_TYPE_DEFAULT: &str = "normal";
+/// Most characters of a message that a reply repeats.
+const QUOTE_MAX: usize = 40;
+/// Fewest Latin words that show a message to be English: Korean messages hold a stray "ok" now and then.
+const ENGLISH_WORDS_MIN: usize = 3;
+
+/// Said at the start of every conversation: who is talking, and what this is not.
+pub const NOTICE: Text = Text::new(
+    "사람이 아닌 AI 대화 프로그램과 나누는 대화입니다. 전문 상담이나 진료를 대신하지 않습니다.",
+    "You are talking with an AI program, not with a person. It does not replace professional care.",
+);
+
+/// Opens the first reply of a conversation that no model takes part in.
+pub const OFFLINE_LABEL: Text = Text::new(
+    "AI 모델이 연결되어 있지 않아 준비된 문장으로 답하고 있어요.",
+    "No AI model is connected; these are prepared sentences.",
+);
+
+/// How far a reply is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StepStatus {
+    /// The message is kept; nothing was answered yet.
+    Pending,
+    /// The reply is being written.
+    Streaming,
+    /// The reply is whole.
+    Complete,
+    /// The person stopped it; what was written until then is kept.
+    Stopped,
+    /// It ended before its end; what was written until then is kept.
+    Interrupted,
+}
+
+impl StepStatus {
+    /// Returns the status's name as it stands in tables and answers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Streaming => "streaming",
+            Self::Complete => "complete",
+            Self::Stopped => "stopped",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// Reads a status's name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Pending, Self::Streaming, Self::Complete, Self::Stopped, Self::Interrupted]
+            .into_iter()
+            .find(|status| status.name() == name)
+    }
+
+    /// Returns whether somebody still works on the reply.
+    pub const fn is_running(self) -> bool {
+        matches!(self, Self::Pending | Self::Streaming)
+    }
+}
+
+/// One message of a person, judged. It has no `Debug`, so that no log line can show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Message {
+    /// What was said, trimmed.
+    pub user_input: String,
+    /// What sort of step the client says this is.
+    pub step_type: String,
+    /// How the client would like to be answered; ranks below every rule of ours.
+    pub system_prompt: Option<String>,
+}
+
+impl Message {
+    /// Judges what a client sent, beside what was found wrong with it already.
+    ///
+    /// # Errors
+    /// Names every field that is empty, too long, of another form or not storable.
+    pub fn parse(
+        user_input: &str,
+        step_type: Option<String>,
+        system_prompt: Option<String>,
+        mut violations: Violations,
+    ) -> Result<Self, Violations> {
+        let user_input = user_input.trim();
+        violations.require(
+            !user_input.is_empty(),
+            "/user_input",
+            "empty_input",
+            "메시지를 입력해 주세요.",
+            "The message is empty.",
+        );
+        violations.require(
+            user_input.len() <= USER_INPUT_MAX,
+            "/user_input",
+            "input_too_long",
+            "메시지는 8,192바이트까지 보낼 수 있습니다.",
+            "A message has at most 8,192 bytes.",
+        );
+        refuse_nul(user_input, "/user_input", &mut violations);
+        let step_type = step_type.unwrap_or_else(|| STEP_TYPE_DEFAULT.to_owned());
+        violations.require(
+            is_step_type(&step_type),
+            "/step_type",
+            "unknown_step_type",
+            "step_type은 소문자와 밑줄 1-32자여야 합니다.",
+            "A step_type has 1-32 lower-case letters or underscores.",
+        );
+        let system_prompt = parse_note(system_prompt, "/system_prompt", SYSTEM_PROMPT_MAX, &mut violations);
+        violations.into_result().map(|()| Self { user_input: user_input.to_owned(), step_type, system_prompt })
+    }
+}
+
+/// Returns whether `text` names a type of step: `[a-z_]{1,32}`.
+pub fn is_step_type(text: &str) -> bool {
+    (1..=STEP_TYPE_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+}
+
+/// Reads an optional text of at most `max` characters, recording a violation at `pointer`; a blank one is none.
+pub fn parse_note(text: Option<String>, pointer: &str, max: usize, violations: &mut Violations) -> Option<String> {
+    let text = text?.trim().to_owned();
+    violations.require(
+        text.chars().count() <= max,
+        pointer,
+        "too_long",
+        "너무 긴 값입니다.",
+        "This is longer than allowed.",
+    );
+    refuse_nul(&text, pointer, violations);
+    Some(text).filter(|text| !text.is_empty())
+}
+
+fn refuse_nul(text: &str, pointer: &str, violations: &mut Violations) {
+    violations.require(
+        !text.contains('\0'),
+        pointer,
+        "nul_in_text",
+        "쓸 수 없는 문자(NUL)가 있습니다.",
+        "The text holds a NUL character, which cannot be used.",
+    );
+}
+
+/// Where in which conversation a reply stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// The language of the request, spoken when the message itself does not show another.
+    pub locale: Locale,
+    /// Of the conversation: the same seed and the same words get the same reply.
+    pub seed: u64,
+    /// The step's place in its conversation, from 1.
+    pub order: u32,
+}
+
+/// Writes the offline companion's reply.
+pub fn offline_reply(turn: Turn, user_input: &str) -> String {
+    let locale = spoken_language(user_input, turn.locale);
+    let mut sentences = Vec::with_capacity(4);
+    if turn.order <= 1 {
+        sentences.push(OFFLINE_LABEL.in_locale(locale).to_owned());
+    }
+    if phrases::speaks_of_dying(user_input) {
+        sentences.push(phrases::IN_DANGER.in_locale(locale).to_owned());
+        return sentences.join(" ");
+    }
+    if let Some(quote) = quote(user_input) {
+        sentences.push(match locale {
+            Locale::Ko => format!("“{quote}”라고 말씀하셨지요."),
+            Locale::En => format!("You said, “{quote}”."),
+        });
+    }
+    let feeling = phrases::Feeling::heard_in(user_input);
+    // Turn by turn through each list, from a place of the conversation's own: nothing is asked twice in a row.
+    let chosen = |list: &[Text], seed: u64| {
+        let length = u64::try_from(list.len()).unwrap_or(1).max(1);
+        let index = seed.wrapping_add(u64::from(turn.order)) % length;
+        usize::try_from(index).ok().and_then(|index| list.get(index)).map(|text| text.in_locale(locale).to_owned())
+    };
+    sentences.extend(chosen(feeling.reflections(), turn.seed));
+    sentences.extend(chosen(&phrases::QUESTIONS, turn.seed.rotate_left(32)));
+    sentences.join(" ")
+}
+
+/// Splits a reply into the pieces it is sent in, a word with the space after it each; together they are the reply.
+pub fn pieces(reply: &str) -> impl Iterator<Item = &str> {
+    reply.split_inclusive(char::is_whitespace)
+}
+
+/// Returns the language a message is written in, or `fallback` when it does not show.
+pub fn spoken_language(text: &str, fallback: Locale) -> Locale {
+    let hangul = |c: char| matches!(c, '가'..='힣' | 'ㄱ'..='ㅣ');
+    if text.chars().any(hangul) {
+        return Locale::Ko;
+    }
+    let latin = |word: &&str| word.chars().any(|c| c.is_ascii_alphabetic());
+    if text.split_whitespace().filter(latin).count() >= ENGLISH_WORDS_MIN { Locale::En } else { fallback }
+}
+
+/// Returns the last sentence of a message, in one line and shortened at a word; nothing when it has no words.
+fn quote(user_input: &str) -> Option<String> {
+    let sentence = user_input
+        .split(['.', '!', '?', '…', '。', '\n', '\r'])
+        .rfind(|sentence| sentence.chars().any(char::is_alphanumeric))?;
+    let mut quote = String::new();
+    for word in sentence.split_whitespace() {
+        let word: String = word.chars().filter(|c| !c.is_control() && !matches!(c, '“' | '”' | '"')).collect();
+        if word.is_empty() {
+            continue;
+        }
+        if quote.chars().count() + word.chars().count() > QUOTE_MAX {
+            // One word longer than everything that may be repeated is cut, not left out.
+            if quote.is_empty() {
+                quote.extend(word.chars().take(QUOTE_MAX));
+            }
+            return Some(quote.trim_end().to_owned() + "…");
+        }
+        quote.push_str(&word);
+        quote.push(' ');
+    }
+    let quote = quote.trim_end();
+    (!quote.is_empty()).then(|| quote.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn turn(order: u32) -> Turn {
+        Turn { locale: Locale::Ko, seed: 7, order }
+    }
+
+    fn refused(user_input: &str, step_type: Option<&str>, system_prompt: Option<&str>) -> Vec<&'static str> {
+        let judged =
+            Message::parse(user_input, step_type.map(Into::into), system_prompt.map(Into::into), Violations::new());
+        judged.map_or_else(|v| v.as_slice().iter().map(|v| v.code).collect(), |_| Vec::new())
+    }
+
+    #[test]
+    fn a_message_is_trimmed_and_has_a_type() {
+        let message =
+            Message::parse("  요즘 기분이 별로야.\n", None, Some("  ".to_owned()), Violations::new()).unwrap();
+        assert_eq!(message.user_input, "요즘 기분이 별로야.");
+        assert_eq!((message.step_type.as_str(), message.system_prompt), ("normal", None));
+    }
+
+    #[test]
+    fn limits_of_a_message_count_bytes_after_trimming() {
+        assert!(refused(&format!("  {}  ", "a".repeat(8_192)), None, None).is_empty());
+        assert_eq!(refused(&"a".repeat(8_193), None, None), ["input_too_long"]);
+        // 2,731 Korean letters are 8,193 bytes.
+        assert_eq!(refused(&"가".repeat(2_731), None, None), ["input_too_long"]);
+        assert_eq!(refused(" \t\n ", None, None), ["empty_input"]);
+        assert_eq!(refused("a\0b", None, None), ["nul_in_text"]);
+    }
+
+    #[test]
+    fn every_bad_field_is_named_at_once() {
+        assert_eq!(refused("", Some("Normal"), Some("\0x")), ["empty_input", "unknown_step_type", "nul_in_text"]);
+        for bad in ["", "a-b", "a b", "정상", "normal1", &"a".repeat(33)] {
+            assert_eq!(refused("안녕", Some(bad), None), ["unknown_step_type"], "{bad}");
+        }
+        assert!(refused("안녕", Some("emotion_summary"), Some(&"가".repeat(4_000))).is_empty());
+        assert_eq!(refused("안녕", None, Some(&"가".repeat(4_001))), ["too_long"]);
+    }
+
+    #[test]
+    fn only_the_first_reply_says_that_no_model_is_connected() {
+        let first = offline_reply(turn(1), "요즘 기분이 별로야.");
+        assert!(first.starts_with(OFFLINE_LABEL.ko), "{first}");
+        assert!(first.contains("“요즘 기분이 별로야”라고 말씀하셨지요."), "{first}");
+        let second = offline_reply(turn(2), "요즘 기분이 별로야.");
+        assert!(!second.contains(OFFLINE_LABEL.ko), "{second}");
+        assert!(first.ends_with('?') && second.ends_with('?'), "each asks something");
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_reply_and_the_next_turn_another_question() {
+        let said = "회의가 너무 많아서 지쳤어";
+        assert_eq!(offline_reply(turn(3), said), offline_reply(turn(3), said));
+        let question = |order| offline_reply(turn(order), said).rsplit(". ").next().map(ToOwned::to_owned);
+        assert_ne!(question(3), question(4));
+    }
+
+    #[test]
+    fn a_reply_speaks_the_language_of_the_message() {
+        let english = offline_reply(turn(1), "I feel so tired of everything");
+        assert!(english.starts_with(OFFLINE_LABEL.en) && english.contains("You said, “I feel so tired"), "{english}");
+        assert_eq!(spoken_language("너무 happy 한 하루 good day today", Locale::En), Locale::Ko);
+        assert_eq!(spoken_language("ok", Locale::Ko), Locale::Ko);
+        assert_eq!(spoken_language("ok", Locale::En), Locale::En);
+        assert_eq!(spoken_language("12345 678 9", Locale::Ko), Locale::Ko);
+    }
+
+    #[test]
+    fn a_long_message_is_repeated_in_part_and_only_its_last_sentence() {
+        let reply = offline_reply(turn(2), "회사에서 혼났다. \"팀장님이\"\n나한테만 일을 몰아줘서 속상하고 억울해!!");
+        assert!(reply.starts_with("“나한테만 일을 몰아줘서 속상하고 억울해”라고"), "{reply}");
+        let quoted = quote(&"아주 긴 이야기를 ".repeat(20)).unwrap();
+        assert!(quoted.chars().count() <= QUOTE_MAX + 1 && quoted.ends_with("이야기를…"), "{quoted}");
+        assert_eq!(quote("?!… \n"), None);
+    }
+
+    #[test]
+    fn who_speaks_of_dying_is_asked_and_told_where_help_is() {
+        let korean = offline_reply(turn(2), "요즘은 그냥 죽고 싶어");
+        assert!(korean.contains("109"), "{korean}");
+        let english = offline_reply(turn(1), "I want to kill myself tonight");
+        assert!(english.starts_with(OFFLINE_LABEL.en) && english.contains("988"), "{english}");
+        let idiom = offline_reply(turn(2), "배고파 죽겠다 진짜");
+        assert!(!idiom.contains("109"), "ordinary replies hold no hotline: {idiom}");
+    }
+
+    #[test]
+    fn a_status_is_read_back_from_its_name() {
+        for status in [StepStatus::Pending, StepStatus::Streaming, StepStatus::Complete, StepStatus::Stopped] {
+            assert_eq!(StepStatus::parse(status.name()), Some(status));
+            assert_eq!(serde_json::to_value(status).unwrap(), status.name());
+        }
+        assert!(StepStatus::Streaming.is_running() && !StepStatus::Interrupted.is_running());
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_put_together_are_the_reply(text in "(?s).*") {
+            prop_assert_eq!(pieces(&text).collect::<String>(), text.clone());
+            prop_assert!(pieces(&text).all(|piece| !piece.is_empty()));
+        }
+
+        #[test]
+        fn whatever_is_said_gets_a_reply_of_bounded_length(text in "(?s).{1,400}", seed: u64, order in 1..u32::MAX) {
+            let reply = offline_reply(Turn { locale: Locale::En, seed, order }, &text);
+            prop_assert!(!reply.is_empty() && reply.chars().count() < 600);
+            prop_assert!(!reply.contains('\0'));
+        }
+
+        #[test]
+        fn an_accepted_message_keeps_its_limits(text in "(?s).*", step_type in ".{0,40}") {
+            if let Ok(message) = Message::parse(&text, Some(step_type), None, Violations::new()) {
+                prop_assert!((1..=USER_INPUT_MAX).contains(&message.user_input.len()));
+                prop_assert!(!message.user_input.contains('\0') && is_step_type(&message.step_type));
+            }
+        }
+    }
+}

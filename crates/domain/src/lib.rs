@@ -1,0 +1,21 @@
+//! The platform's language.
+//!
+//! Ids, time on the wire, faults with their Korean and English sentences, principals, the contracts of the calls that
+//! services make to each other, and the pure rules of each field. Nothing here does I/O, and nothing here reads a
+//! clock: `now` is an argument wherever it matters, so every rule can be tested at any instant.
+
+pub mod account;
+pub mod calendar;
+pub mod companion;
+pub mod contract;
+pub mod demo;
+pub mod fault;
+pub mod ids;
+pub mod locale;
+pub mod memo;
+pub mod page;
+pub mod principal;
+pub mod seat_hold;
+pub mod session;
+pub mod time;
+pub mod timer;
