@@ -1,0 +1,94 @@
+//! A deadline on request bodies: the framework has none, and a client that sends a byte a minute would hold a handler
+//! for ever.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use actix_web::{dev::Payload, error::PayloadError};
+use bytes::Bytes;
+use futures_util::Stream;
+use tokio::time::{Instant, Sleep};
+
+/// Slowest acceptable sender after its grace. A 64 KiB JSON body has 16 s on top of it.
+pub const BODY_MIN_BYTES_PER_SECOND: u64 = 4 * 1024;
+
+/// A request body that fails with `TimedOut` when its sender is slower than [`BODY_MIN_BYTES_PER_SECOND`].
+pub struct PacedBody {
+    inner: Payload,
+    started: Instant,
+    grace: Duration,
+    received: u64,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl PacedBody {
+    /// Starts the clock on a body; `grace` covers a slow start on a mobile network.
+    pub fn new(inner: Payload, grace: Duration) -> Self {
+        let started = Instant::now();
+        Self { inner, started, grace, received: 0, timer: Box::pin(tokio::time::sleep_until(started + grace)) }
+    }
+
+    fn due(&self) -> Instant {
+        self.started + self.grace + Duration::from_secs(self.received / BODY_MIN_BYTES_PER_SECOND)
+    }
+}
+
+impl Stream for PacedBody {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        match Pin::new(&mut self.inner).poll_next(cx) {
+            Poll::Ready(Some(Ok(chunk))) => {
+                self.received += chunk.len() as u64;
+                let due = self.due();
+                self.timer.as_mut().reset(due);
+                Poll::Ready(Some(Ok(chunk)))
+            }
+            Poll::Pending if self.timer.as_mut().poll(cx).is_ready() => {
+                Poll::Ready(Some(Err(PayloadError::Io(std::io::ErrorKind::TimedOut.into()))))
+            }
+            other => other,
+        }
+    }
+}
+
+/// Returns whether a body failed because its sender was too slow.
+pub fn is_timeout(error: &PayloadError) -> bool {
+    matches!(error, PayloadError::Io(io) if io.kind() == std::io::ErrorKind::TimedOut)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{StreamExt, stream};
+
+    use super::*;
+
+    fn body(stream: impl Stream<Item = Result<Bytes, PayloadError>> + 'static) -> PacedBody {
+        PacedBody::new(Payload::Stream { payload: Box::pin(stream) }, Duration::from_secs(10))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_stalls_fails_and_one_that_flows_does_not() {
+        let mut stalled = body(stream::pending());
+        assert!(is_timeout(&stalled.next().await.unwrap().unwrap_err()));
+
+        let flowing = stream::iter(0..60).then(|_| async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok(Bytes::from_static(&[0; 8192]))
+        });
+        assert_eq!(body(flowing).filter(|chunk| std::future::ready(chunk.is_ok())).count().await, 60);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_byte_a_second_is_too_slow() {
+        let trickle = stream::iter(0..60).then(|_| async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok(Bytes::from_static(b"x"))
+        });
+        let first_error = body(trickle).filter(|chunk| std::future::ready(chunk.is_err())).next().await;
+        assert!(is_timeout(&first_error.unwrap().unwrap_err()));
+    }
+}

@@ -1,0 +1,270 @@
+//! Calls from one service to another.
+//!
+//! No redirects, no proxy from the environment, no retries inside the HTTP library. A call carries the caller's own
+//! token, the person behind it, the request's id, trace and remaining time. It is tried again at most once, on another
+//! address where there is one, only when that is safe (nothing was sent, or the method is safe) and only within a
+//! budget; after five failures in a row the breaker refuses for two seconds and then lets one call probe.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use domain::principal::{Principal, Service};
+use reqwest::{Method, Response, StatusCode};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::Instant;
+use url::Url;
+
+use crate::{
+    clock::Clock,
+    context::RequestContext,
+    edge::{DEADLINE_MS, REQUEST_ID, TRACEPARENT},
+    problem::{Problem, ProblemView},
+    token::Signer,
+};
+
+/// Longest to wait for a connection on the cluster's own network.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
+/// Longest a call may take when its request leaves more time than that.
+const CALL_TIMEOUT: Duration = Duration::from_secs(3);
+/// Failures in a row that open the breaker.
+const BREAKER_FAILURES: u32 = 5;
+/// How long an open breaker refuses.
+const BREAKER_PAUSE: Duration = Duration::from_secs(2);
+/// Retries earned by each call; with [`BUDGET_PER_SECOND`] the figures of Linkerd's default budget.
+const BUDGET_RATIO: f64 = 0.2;
+/// Retries allowed each second whatever the traffic.
+const BUDGET_PER_SECOND: f64 = 10.0;
+
+/// Why a call to another service brought no answer.
+#[derive(Debug)]
+pub enum CallError {
+    /// The callee refused: an expected answer, for the caller to read.
+    Refused(ProblemView),
+    /// It is away, late or broken: 503 or 504 for whoever asked.
+    Failed(Problem),
+}
+
+impl From<CallError> for Problem {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Failed(problem) => problem,
+            CallError::Refused(view) => Self::unexpected(format!("a call was refused: {} {}", view.status, view.code)),
+        }
+    }
+}
+
+/// Limits retries to a share of the calls, so that a sick service is not asked more, but less.
+#[derive(Debug)]
+pub struct RetryBudget(Mutex<(f64, Instant)>);
+
+impl Default for RetryBudget {
+    fn default() -> Self {
+        Self(Mutex::new((BUDGET_PER_SECOND, Instant::now())))
+    }
+}
+
+impl RetryBudget {
+    /// Counts a call.
+    pub fn deposit(&self) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Ten seconds' worth at most: yesterday's calm must not pay for today's storm.
+        state.0 = (state.0 + BUDGET_RATIO).min(BUDGET_PER_SECOND * 10.0);
+    }
+
+    /// Takes a retry out of the budget, if there is one.
+    pub fn withdraw(&self) -> bool {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let earned = state.1.elapsed().as_secs_f64() * BUDGET_PER_SECOND;
+        state.0 = (state.0 + earned).min(BUDGET_PER_SECOND * 10.0);
+        state.1 = Instant::now();
+        let enough = state.0 >= 1.0;
+        if enough {
+            state.0 -= 1.0;
+        }
+        enough
+    }
+}
+
+#[derive(Debug, Default)]
+struct Breaker(Mutex<(u32, Option<Instant>)>);
+
+impl Breaker {
+    fn allows(&self) -> bool {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match state.1 {
+            Some(until) if Instant::now() < until => false,
+            Some(_) => {
+                // This call probes; the others wait for what it finds.
+                state.1 = Some(Instant::now() + BREAKER_PAUSE);
+                true
+            }
+            None => true,
+        }
+    }
+
+    fn record(&self, well: bool) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if well {
+            *state = (0, None);
+        } else {
+            state.0 = state.0.saturating_add(1);
+            if state.0 >= BREAKER_FAILURES {
+                state.1 = Some(Instant::now() + BREAKER_PAUSE);
+            }
+        }
+    }
+}
+
+/// Another service, as this one calls it.
+pub struct Peer {
+    service: Service,
+    first: Url,
+    urls: Vec<Url>,
+    http: reqwest::Client,
+    signer: Option<Signer>,
+    clock: Clock,
+    turn: AtomicUsize,
+    breaker: Breaker,
+    budget: RetryBudget,
+}
+
+/// Builds the HTTP client for calls inside the platform.
+///
+/// # Errors
+/// Returns an error when the TLS library cannot be set up.
+pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(CALL_TIMEOUT)
+        .tcp_nodelay(true)
+        .retry(reqwest::retry::never())
+        .build()
+}
+
+impl Peer {
+    /// Describes a service that is called at `urls`, in turn; without a signer only its open routes answer.
+    ///
+    /// # Errors
+    /// Returns an error when there is no URL or the HTTP client cannot be built.
+    pub fn new(
+        service: Service,
+        urls: Vec<Url>,
+        signer: Option<Signer>,
+        clock: Clock,
+    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let first = urls.first().cloned().ok_or("a peer needs at least one URL")?;
+        let http = http_client()?;
+        let (turn, breaker, budget) = (AtomicUsize::new(0), Breaker::default(), RetryBudget::default());
+        Ok(Self { service, first, urls, http, signer, clock, turn, breaker, budget })
+    }
+
+    /// Gets a resource; `path` is its segments, so that no value can leave its place.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn get<T: DeserializeOwned>(&self, person: Option<Principal>, path: &[&str]) -> Result<T, CallError> {
+        self.call::<(), T>(&Method::GET, person, path, None).await
+    }
+
+    /// Posts a body.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn post<B: Serialize + Sync, T: DeserializeOwned>(
+        &self,
+        person: Option<Principal>,
+        path: &[&str],
+        body: &B,
+    ) -> Result<T, CallError> {
+        self.call(&Method::POST, person, path, Some(body)).await
+    }
+
+    async fn call<B: Serialize + Sync, T: DeserializeOwned>(
+        &self,
+        method: &Method,
+        person: Option<Principal>,
+        path: &[&str],
+        body: Option<&B>,
+    ) -> Result<T, CallError> {
+        if !self.breaker.allows() {
+            return Err(CallError::Failed(Problem::unavailable(format!("the breaker of {} is open", self.service))));
+        }
+        self.budget.deposit();
+        let mut sent = self.send(method, person, path, body).await;
+        let may_retry = match &sent {
+            Err(error) => error.is_connect() || (method.is_safe() && !error.is_timeout()),
+            Ok(response) => method.is_safe() && response.status() == StatusCode::SERVICE_UNAVAILABLE,
+        };
+        if may_retry && self.budget.withdraw() {
+            sent = self.send(method, person, path, body).await;
+        }
+        let response = sent.map_err(|error| {
+            self.breaker.record(false);
+            let late = error.is_timeout();
+            let cause = error.without_url();
+            CallError::Failed(if late { Problem::late(cause) } else { Problem::unavailable(cause) })
+        })?;
+        self.breaker.record(!response.status().is_server_error());
+        read(response).await
+    }
+
+    async fn send<B: Serialize + Sync>(
+        &self,
+        method: &Method,
+        person: Option<Principal>,
+        path: &[&str],
+        body: Option<&B>,
+    ) -> Result<Response, reqwest::Error> {
+        let mut request = self.http.request(method.clone(), self.url(path));
+        if let Some(token) = self.signer.as_ref().and_then(|s| s.mint(self.service, person, self.clock.now()).ok()) {
+            request = request.bearer_auth(token);
+        }
+        if let Some(context) = RequestContext::current() {
+            let remaining = context.remaining().min(CALL_TIMEOUT);
+            let span = self.clock.uuid().as_u128() & u128::from(u64::MAX);
+            request = request
+                .timeout(remaining)
+                .header(DEADLINE_MS, remaining.as_millis().to_string())
+                .header(REQUEST_ID, &context.request_id)
+                .header("accept-language", context.locale.code())
+                .header(TRACEPARENT, format!("00-{}-{span:016x}-01", context.trace_id));
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        request.send().await
+    }
+
+    fn url(&self, path: &[&str]) -> Url {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let mut url = self.urls.get(turn % self.urls.len()).unwrap_or(&self.first).clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.clear().extend(path);
+        }
+        url
+    }
+}
+
+async fn read<T: DeserializeOwned>(response: Response) -> Result<T, CallError> {
+    let status = response.status();
+    if status.is_success() {
+        return response.json().await.map_err(|error| CallError::Failed(Problem::unexpected(error.without_url())));
+    }
+    if status.is_client_error()
+        && let Ok(view) = response.json::<ProblemView>().await
+    {
+        return Err(CallError::Refused(view));
+    }
+    let cause = format!("another service answered {status}");
+    Err(CallError::Failed(match status {
+        StatusCode::GATEWAY_TIMEOUT => Problem::late(cause),
+        _ => Problem::unavailable(cause),
+    }))
+}

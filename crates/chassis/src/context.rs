@@ -1,0 +1,50 @@
+//! What one request carries with it while it is handled: its id, its language, its deadline and its trace.
+
+use std::time::Duration;
+
+use domain::locale::Locale;
+use tokio::time::Instant;
+
+tokio::task_local! {
+    static CURRENT: RequestContext;
+}
+
+/// What belongs to the request at hand.
+#[derive(Clone, Debug)]
+pub struct RequestContext {
+    /// Shown to the client and written in every log line of the request.
+    pub request_id: String,
+    /// The language the answer is written in.
+    pub locale: Locale,
+    /// When the answer must be on its way.
+    pub deadline: Instant,
+    /// W3C trace id, 32 hex digits.
+    pub trace_id: String,
+}
+
+impl RequestContext {
+    /// Returns the context of the request this task is handling, if it is handling one.
+    pub fn current() -> Option<Self> {
+        CURRENT.try_with(Self::clone).ok()
+    }
+
+    /// Runs `future` as part of this request.
+    pub async fn scope<F: Future>(self, future: F) -> F::Output {
+        CURRENT.scope(self, future).await
+    }
+
+    /// Runs `f` as part of this request.
+    pub fn sync_scope<R>(self, f: impl FnOnce() -> R) -> R {
+        CURRENT.sync_scope(self, f)
+    }
+
+    /// Returns how long the request may still take, at least nothing.
+    pub fn remaining(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+}
+
+/// Returns the language of the request at hand, or the default one outside any request.
+pub fn locale() -> Locale {
+    CURRENT.try_with(|c| c.locale).unwrap_or_default()
+}

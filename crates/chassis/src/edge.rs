@@ -1,0 +1,334 @@
+//! The edge of every request: id, language, deadline, trace, log line, metrics, and errors in one form.
+//!
+//! Whatever goes wrong below (an extractor, an unknown path, a wrong method, a handler that takes too long) leaves this
+//! place as a problem document, and its cause is logged here, once.
+
+use std::{panic::AssertUnwindSafe, time::Duration};
+
+use actix_web::{
+    Error, FromRequest, HttpMessage, HttpRequest,
+    body::{BodySize, BoxBody, MessageBody},
+    dev::{Payload, ServiceRequest, ServiceResponse},
+    error::{InternalError, JsonPayloadError, QueryPayloadError, UrlencodedError},
+    http::{
+        StatusCode,
+        header::{self, HeaderMap, HeaderName, HeaderValue},
+    },
+    middleware::Next,
+    web,
+};
+use domain::{fault::common, locale::Locale};
+use futures_util::FutureExt;
+use tokio::time::Instant;
+use tracing::Instrument;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use crate::{
+    body::{PacedBody, is_timeout},
+    clock::Clock,
+    context::RequestContext,
+    lifecycle::Lifecycle,
+    problem::{MEDIA_TYPE, Problem},
+};
+
+/// The request's id, in requests between our processes and in every answer.
+pub const REQUEST_ID: &str = "x-request-id";
+/// Milliseconds the caller still waits, in requests between our processes.
+pub const DEADLINE_MS: &str = "x-deadline-ms";
+/// Present in answers of a process that is about to stop: send the next request elsewhere.
+pub const DRAINING: &str = "x-maru-draining";
+/// W3C trace context.
+pub const TRACEPARENT: &str = "traceparent";
+
+/// How the edge treats requests.
+#[derive(Clone)]
+pub struct Edge {
+    /// The language of messages when a request names none.
+    pub locale: Locale,
+    /// Longest a handler may take before the client gets 504. Streams and sockets begin to answer within it.
+    pub timeout: Duration,
+    /// How long a request's body may take before its rate counts.
+    pub body_grace: Duration,
+    /// Whether ids and deadlines in request headers come from a process of ours.
+    pub behind_gateway: bool,
+    /// Whether this process is about to stop.
+    pub lifecycle: Lifecycle,
+    /// Where request ids come from.
+    pub clock: Clock,
+}
+
+/// Marks an answer that is passed on as it came, errors included.
+#[derive(Clone, Copy, Debug)]
+pub struct PassedOn;
+
+/// The middleware around everything a process serves.
+pub async fn edge<B: MessageBody + 'static>(
+    mut req: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let Some(edge) = req.app_data::<web::Data<Edge>>().cloned() else {
+        return Err(Problem::unexpected("no edge is registered").into());
+    };
+    let context = edge.context(req.headers());
+    let span = tracing::info_span!(
+        "request",
+        request_id = %context.request_id,
+        trace_id = %context.trace_id,
+        method = %req.method(),
+        otel.name = tracing::field::Empty,
+        route = tracing::field::Empty,
+    );
+    if edge.behind_gateway {
+        // Without an OTLP endpoint there is no layer to give a parent to.
+        _ = span.set_parent(remote_parent(req.headers()));
+    }
+    pace_body(&mut req, edge.body_grace);
+    req.extensions_mut().insert(context.clone());
+    let started = Instant::now();
+    let method = req.method().clone();
+    metrics::gauge!("http_requests_in_flight").increment(1.0);
+    let in_flight = scopeguard(|| metrics::gauge!("http_requests_in_flight").decrement(1.0));
+    let handled = context
+        .clone()
+        .scope(async {
+            let handling = AssertUnwindSafe(next.call(req)).catch_unwind();
+            tokio::time::timeout_at(context.deadline, handling).await
+        })
+        .instrument(span.clone())
+        .await;
+    drop(in_flight);
+    let _entered = span.enter();
+    let outcome = match handled {
+        Ok(Ok(Ok(response))) => Ok(context.clone().sync_scope(|| finish(response))),
+        Ok(Ok(Err(error))) => Err(error),
+        Ok(Err(_panic)) => Err(Problem::unexpected("the handler panicked").into()),
+        Err(_elapsed) => Err(Problem::late("the handler took longer than its deadline").into()),
+    };
+    match outcome {
+        Ok(mut response) => {
+            let route = response.request().match_pattern().unwrap_or_else(|| "unknown".to_owned());
+            edge.mark(response.headers_mut(), &context);
+            if edge.lifecycle.is_draining() {
+                response.response_mut().head_mut().set_connection_type(actix_http::ConnectionType::Close);
+            }
+            span.record("route", route.as_str());
+            observe(&method, &route, response.status(), started);
+            Ok(response)
+        }
+        Err(error) => {
+            if let Some(problem) = error.as_error::<Problem>() {
+                problem.log();
+            }
+            let mut response = context.clone().sync_scope(|| normalise(error.error_response()));
+            edge.mark(response.headers_mut(), &context);
+            observe(&method, "unknown", response.status(), started);
+            Err(InternalError::from_response("answered at the edge", response).into())
+        }
+    }
+}
+
+impl Edge {
+    fn context(&self, headers: &HeaderMap) -> RequestContext {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let told = |name: &str| text(name).filter(|_| self.behind_gateway);
+        let request_id = told(REQUEST_ID)
+            .filter(|id| is_safe_id(id))
+            .map_or_else(|| self.clock.uuid().to_string(), ToOwned::to_owned);
+        let patience = told(DEADLINE_MS).and_then(|ms| ms.parse().ok()).map(Duration::from_millis);
+        let timeout = patience.map_or(self.timeout, |patience| patience.min(self.timeout));
+        let trace_id = text(TRACEPARENT)
+            .and_then(trace_id)
+            .map_or_else(|| self.clock.uuid().simple().to_string(), ToOwned::to_owned);
+        RequestContext {
+            request_id,
+            locale: Locale::negotiate(text(header::ACCEPT_LANGUAGE.as_str()), self.locale),
+            deadline: Instant::now() + timeout,
+            trace_id,
+        }
+    }
+
+    fn mark(&self, headers: &mut HeaderMap, context: &RequestContext) {
+        if let Ok(id) = HeaderValue::from_str(&context.request_id) {
+            headers.insert(HeaderName::from_static(REQUEST_ID), id);
+        }
+        if self.lifecycle.is_draining() {
+            headers.insert(HeaderName::from_static(DRAINING), HeaderValue::from_static("1"));
+        }
+    }
+}
+
+/// Accepts ids that are safe in a log line and a header.
+pub fn is_safe_id(id: &str) -> bool {
+    (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+/// Reads the trace id out of a W3C `traceparent`.
+pub fn trace_id(traceparent: &str) -> Option<&str> {
+    let mut parts = traceparent.split('-');
+    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let hex = |text: &str, len| text.len() == len && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let sound = hex(version, 2) && hex(trace, 32) && hex(span, 16) && hex(flags, 2);
+    (sound && trace.bytes().any(|b| b != b'0')).then_some(trace)
+}
+
+fn remote_parent(headers: &HeaderMap) -> opentelemetry::Context {
+    struct Carrier<'a>(&'a HeaderMap);
+    impl opentelemetry::propagation::Extractor for Carrier<'_> {
+        fn get(&self, key: &str) -> Option<&str> {
+            self.0.get(key).and_then(|value| value.to_str().ok())
+        }
+        fn keys(&self) -> Vec<&str> {
+            vec![TRACEPARENT]
+        }
+    }
+    opentelemetry::global::get_text_map_propagator(|propagator| propagator.extract(&Carrier(headers)))
+}
+
+fn pace_body(req: &mut ServiceRequest, grace: Duration) {
+    let has_body =
+        req.headers().contains_key(header::CONTENT_LENGTH) || req.headers().contains_key(header::TRANSFER_ENCODING);
+    if has_body && !req.headers().contains_key(header::UPGRADE) {
+        let payload = req.take_payload();
+        req.set_payload(Payload::Stream { payload: Box::pin(PacedBody::new(payload, grace)) });
+    }
+}
+
+/// Logs the cause of an error answer and gives a bare one the form of all others.
+fn finish<B: MessageBody + 'static>(response: ServiceResponse<B>) -> ServiceResponse<BoxBody> {
+    if let Some(problem) = response.response().error().and_then(|error| error.as_error::<Problem>()) {
+        problem.log();
+    }
+    let passed_on = response.response().extensions().get::<PassedOn>().is_some();
+    if passed_on || !is_bare_error(response.status(), response.headers(), response.response().body().size()) {
+        return response.map_into_boxed_body();
+    }
+    let (request, response) = response.into_parts();
+    ServiceResponse::new(request, normalise(response.map_into_boxed_body()))
+}
+
+fn is_bare_error(status: StatusCode, headers: &HeaderMap, size: BodySize) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let failed = status.is_client_error() || status.is_server_error();
+    failed
+        && !content_type.starts_with(MEDIA_TYPE)
+        && !content_type.starts_with("application/json")
+        && !matches!(size, BodySize::Stream)
+}
+
+fn normalise(response: actix_web::HttpResponse) -> actix_web::HttpResponse {
+    if !is_bare_error(response.status(), response.headers(), response.body().size()) {
+        return response;
+    }
+    let problem = Problem::from_status(response.status());
+    problem.log();
+    let mut answer = actix_web::ResponseError::error_response(&problem);
+    // A 405 without `Allow` would not say what is allowed.
+    if let Some(allow) = response.headers().get(header::ALLOW) {
+        answer.headers_mut().insert(header::ALLOW, allow.clone());
+    }
+    answer
+}
+
+fn observe(method: &actix_web::http::Method, route: &str, status: StatusCode, started: Instant) {
+    let took = started.elapsed();
+    let labels = [("method", method.to_string()), ("route", route.to_owned()), ("status", status.as_u16().to_string())];
+    metrics::counter!("http_requests_total", &labels).increment(1);
+    metrics::histogram!("http_request_duration_seconds", &labels[..2]).record(took.as_secs_f64());
+    let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    tracing::debug!(route, status = status.as_u16(), duration_ms, "answered");
+}
+
+/// Runs a closure when dropped, however the scope is left.
+fn scopeguard(f: impl Fn()) -> impl Drop {
+    struct Guard<F: Fn()>(F);
+    impl<F: Fn()> Drop for Guard<F> {
+        fn drop(&mut self) {
+            (self.0)();
+        }
+    }
+    Guard(f)
+}
+
+/// Refusals of the framework's extractors, in the form of all others.
+pub fn extractors(cfg: &mut web::ServiceConfig) {
+    cfg.app_data(web::JsonConfig::default().limit(JSON_LIMIT).error_handler(|error, _req| json_refused(error).into()))
+        .app_data(web::QueryConfig::default().error_handler(|error, _req| query_refused(error).into()))
+        .app_data(web::FormConfig::default().error_handler(|error, _req| form_refused(&error).into()))
+        // A path whose id is not an id names nothing.
+        .app_data(web::PathConfig::default().error_handler(|_error, _req| Problem::from(common::NOT_FOUND).into()))
+        .app_data(web::PayloadConfig::new(JSON_LIMIT));
+}
+
+/// Largest JSON body of an ordinary route; routes that take more say so themselves.
+pub const JSON_LIMIT: usize = 64 * 1024;
+
+/// Turns a refused JSON body into its problem.
+pub fn json_refused(error: JsonPayloadError) -> Problem {
+    match error {
+        JsonPayloadError::ContentType => common::UNSUPPORTED_MEDIA.into(),
+        JsonPayloadError::OverflowKnownLength { .. } | JsonPayloadError::Overflow { .. } => common::TOO_LARGE.into(),
+        JsonPayloadError::Payload(payload) if is_timeout(&payload) => common::BODY_TIMEOUT.into(),
+        JsonPayloadError::Deserialize(error) => {
+            let problem = Problem::from(common::MALFORMED);
+            // serde's texts about values repeat the value; those about fields name the field only.
+            let text = error.to_string();
+            let names_a_field = text.starts_with("missing field") || text.starts_with("unknown field");
+            let reason = if names_a_field {
+                text
+            } else {
+                format!("not as documented at line {} column {}", error.line(), error.column())
+            };
+            problem.with("reason", reason)
+        }
+        _ => common::MALFORMED.into(),
+    }
+}
+
+fn query_refused(error: QueryPayloadError) -> Problem {
+    match error {
+        QueryPayloadError::Deserialize(error) => Problem::from(common::MALFORMED).with("reason", error.to_string()),
+        _ => common::MALFORMED.into(),
+    }
+}
+
+fn form_refused(error: &UrlencodedError) -> Problem {
+    match error {
+        UrlencodedError::Overflow { .. } => common::TOO_LARGE.into(),
+        UrlencodedError::ContentType => common::UNSUPPORTED_MEDIA.into(),
+        UrlencodedError::Payload(payload) if is_timeout(payload) => common::BODY_TIMEOUT.into(),
+        _ => common::MALFORMED.into(),
+    }
+}
+
+/// The language of the request at hand, as a handler argument.
+#[derive(Clone, Copy, Debug)]
+pub struct Language(pub Locale);
+
+impl FromRequest for Language {
+    type Error = Problem;
+    type Future = std::future::Ready<Result<Self, Problem>>;
+
+    fn from_request(_req: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        std::future::ready(Ok(Self(crate::context::locale())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_id_is_taken_only_from_a_sound_traceparent() {
+        let sound = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert_eq!(trace_id(sound), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
+        for bad in ["", "00-xyz-00f067aa0ba902b7-01", "00-00000000000000000000000000000000-00f067aa0ba902b7-01"] {
+            assert_eq!(trace_id(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_id_with_a_line_break_is_not_safe() {
+        assert!(is_safe_id("0192-abc_DEF"));
+        assert!(!is_safe_id("a\nb") && !is_safe_id("") && !is_safe_id(&"a".repeat(65)));
+    }
+}

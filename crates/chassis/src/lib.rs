@@ -1,0 +1,29 @@
+//! What every service stands on.
+//!
+//! Configuration, telemetry, the HTTP server and its limits, problem responses, principals from tokens, PostgreSQL and
+//! Redis pools, calls between services, idempotency keys, the outbox, health and graceful drain. No business word
+//! appears here: a service brings its routes and rules, and gets the same behaviour at the edges as every other.
+
+pub mod access;
+pub mod body;
+pub mod cli;
+pub mod client;
+pub mod clock;
+pub mod config;
+pub mod context;
+pub mod edge;
+pub mod health;
+pub mod idempotency;
+pub mod jwt;
+pub mod lifecycle;
+pub mod migrate;
+pub mod openapi;
+pub mod outbox;
+pub mod pg;
+pub mod principal;
+pub mod problem;
+pub mod redis;
+pub mod server;
+pub mod service;
+pub mod telemetry;
+pub mod token;

@@ -1,0 +1,124 @@
+//! Who owns every loop and when it ends.
+//!
+//! A service drains in four steps: `/readyz` turns 503 while requests are still served and answered with
+//! `Connection: close`; after the drain delay the listener stops and requests in flight finish; long-lived sockets are
+//! told to close; tracked tasks are awaited up to a limit.
+
+use std::{
+    future::Future,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::FutureExt;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument;
+
+/// First pause before a loop that panicked is started again; doubles up to [`RESTART_MAX`].
+const RESTART_MIN: Duration = Duration::from_millis(100);
+/// Longest pause between restarts: a loop that cannot run is retried, and does not spin.
+const RESTART_MAX: Duration = Duration::from_secs(10);
+
+/// The life of one running service; clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Lifecycle {
+    draining: Arc<AtomicBool>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Lifecycle {
+    /// Begins a life.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Says that the service is about to stop: it still serves, and asks to be left.
+    pub fn begin_drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Returns whether the service is about to stop.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Returns the token that is cancelled when loops and sockets must end.
+    pub fn stopping(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Tells loops and sockets to end.
+    pub fn stop(&self) {
+        self.begin_drain();
+        self.stop.cancel();
+    }
+
+    /// Runs `future` as an owned task that ends by itself or with the service.
+    pub fn spawn(&self, name: &'static str, future: impl Future<Output = ()> + Send + 'static) {
+        let span = tracing::info_span!("task", task = name);
+        #[expect(clippy::disallowed_methods, reason = "the one place that starts tasks, and it tracks them")]
+        tokio::spawn(self.tasks.track_future(future.instrument(span)));
+    }
+
+    /// Runs a loop for as long as the service lives and starts it again when it panics or returns early.
+    ///
+    /// Restarts are counted in the metric `task_restarts_total`.
+    pub fn spawn_loop<F, Fut>(&self, name: &'static str, run: F)
+    where
+        F: Fn(CancellationToken) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let stop = self.stop.clone();
+        self.spawn(name, async move {
+            let mut pause = RESTART_MIN;
+            while !stop.is_cancelled() {
+                let ended = AssertUnwindSafe(run(stop.clone())).catch_unwind().await;
+                if stop.is_cancelled() {
+                    break;
+                }
+                metrics::counter!("task_restarts_total", "task" => name).increment(1);
+                tracing::error!(panicked = ended.is_err(), "loop ended early, starting it again");
+                tokio::select! {
+                    () = stop.cancelled() => break,
+                    () = tokio::time::sleep(pause) => pause = (pause * 2).min(RESTART_MAX),
+                }
+            }
+        });
+    }
+
+    /// Waits until every owned task has ended, at most `limit`; returns whether all did.
+    pub async fn finished(&self, limit: Duration) -> bool {
+        self.tasks.close();
+        tokio::time::timeout(limit, self.tasks.wait()).await.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_that_panics_is_started_again() {
+        let lifecycle = Lifecycle::new();
+        let runs = Arc::new(AtomicUsize::new(0));
+        let counted = runs.clone();
+        lifecycle.spawn_loop("test", move |stop| {
+            let run = counted.fetch_add(1, Ordering::SeqCst);
+            async move {
+                assert!(run > 1, "the first two runs panic");
+                stop.cancelled().await;
+            }
+        });
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(runs.load(Ordering::SeqCst), 3);
+        lifecycle.stop();
+        assert!(lifecycle.finished(Duration::from_secs(1)).await);
+    }
+}

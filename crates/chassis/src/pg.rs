@@ -1,0 +1,138 @@
+//! The PostgreSQL pool, every limit stated.
+//!
+//! A request waits a short while for a connection and then gets 503: a queue in front of a slow database helps nobody.
+//! Connections that died with a restarted server are noticed and replaced, so a service heals without its own restart.
+
+use std::{fmt::Write as _, time::Duration};
+
+use clap::Args;
+use diesel_async::{
+    AsyncPgConnection, SimpleAsyncConnection,
+    pooled_connection::{
+        AsyncDieselConnectionManager,
+        deadpool::{Object, Pool},
+    },
+};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::timeout;
+use url::Url;
+
+use crate::{
+    config::Faults,
+    problem::{Outcome, Problem},
+};
+
+/// Longest a request waits for a free connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest a new connection may take; a healthy server on the same network needs milliseconds.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest a statement may run, enforced by the server; no query of a request comes near.
+const STATEMENT_TIMEOUT_MS: u32 = 5_000;
+/// Longest a transaction may sit idle, enforced by the server: a stalled process must not hold row locks.
+const IDLE_IN_TRANSACTION_TIMEOUT_MS: u32 = 10_000;
+
+/// One connection out of the pool.
+pub type Connection = Object<AsyncPgConnection>;
+
+/// PostgreSQL.
+#[derive(Args, Clone, Debug)]
+pub struct PgConfig {
+    /// `postgres://user:password@host:port/database`.
+    #[arg(long, env = "DATABASE_URL")]
+    pub database_url: SecretString,
+    /// Most connections of this process; keep the sum over all replicas below the server's `max_connections`.
+    #[arg(long, env = "DATABASE_POOL_SIZE", default_value_t = 8)]
+    pub database_pool_size: usize,
+}
+
+impl PgConfig {
+    /// Checks the URL and the size.
+    pub fn validate(&self, faults: &mut Faults) {
+        let url = Url::parse(self.database_url.expose_secret());
+        if !url.is_ok_and(|u| matches!(u.scheme(), "postgres" | "postgresql") && u.has_host()) {
+            faults.add("DATABASE_URL", "is not of the form postgres://user:password@host:port/database");
+        }
+        if self.database_pool_size == 0 {
+            faults.add("DATABASE_POOL_SIZE", "must be at least 1");
+        }
+    }
+}
+
+/// A pool of connections; clones share it.
+#[derive(Clone)]
+pub struct Pg {
+    pool: Pool<AsyncPgConnection>,
+}
+
+impl Pg {
+    /// Builds the pool; connects to nothing yet, so that a service may start before its database.
+    ///
+    /// # Errors
+    /// Returns an error when the URL cannot be read.
+    pub fn new(config: &PgConfig, application: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let url = with_limits(config.database_url.expose_secret(), application)?;
+        let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new(url);
+        let pool = Pool::builder(manager)
+            .max_size(config.database_pool_size)
+            .wait_timeout(Some(ACQUIRE_TIMEOUT))
+            .create_timeout(Some(CONNECT_TIMEOUT))
+            .recycle_timeout(Some(CONNECT_TIMEOUT))
+            .runtime(deadpool::Runtime::Tokio1)
+            .build()?;
+        Ok(Self { pool })
+    }
+
+    /// Takes a connection.
+    ///
+    /// # Errors
+    /// 503 when none is free in time or the server is away.
+    pub async fn conn(&self) -> Outcome<Connection> {
+        self.pool.get().await.map_err(Problem::unavailable)
+    }
+
+    /// Returns whether the server answers.
+    pub async fn answers(&self) -> bool {
+        let ask = async {
+            let mut conn = self.conn().await.ok()?;
+            conn.batch_execute("SELECT 1").await.ok()
+        };
+        timeout(CONNECT_TIMEOUT, ask).await.ok().flatten().is_some()
+    }
+
+    /// Returns how many connections are open and how many requests wait for one.
+    pub fn status(&self) -> (usize, usize) {
+        let status = self.pool.status();
+        (status.size, status.waiting)
+    }
+}
+
+/// Adds the limits to a database URL, as parameters of each connection.
+pub(crate) fn with_limits(url: &str, application: &str) -> Result<String, url::ParseError> {
+    let mut url = Url::parse(url)?;
+    let options = format!(
+        "-c statement_timeout={STATEMENT_TIMEOUT_MS} -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_TIMEOUT_MS}"
+    );
+    // `%20` and not `+`: the driver decodes percent signs only.
+    let encoded = options.replace(' ', "%20").replace('=', "%3D");
+    let mut query = url.query().map(|q| format!("{q}&")).unwrap_or_default();
+    // Writing to a string cannot fail.
+    _ = write!(
+        query,
+        "application_name=maru-{application}&connect_timeout={}&keepalives_idle=30&tcp_user_timeout=10&options={encoded}",
+        CONNECT_TIMEOUT.as_secs(),
+    );
+    url.set_query(Some(&query));
+    Ok(url.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_travel_with_the_url_and_keep_what_was_there() {
+        let url = with_limits("postgres://u:p@h:5432/d?sslmode=disable", "auth").unwrap();
+        assert!(url.starts_with("postgres://u:p@h:5432/d?sslmode=disable&application_name=maru-auth"), "{url}");
+        assert!(url.contains("options=-c%20statement_timeout%3D5000%20-c"), "{url}");
+    }
+}

@@ -1,0 +1,227 @@
+//! The HTTP server of a process and how it ends.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use actix_web::{
+    App, HttpServer,
+    dev::{Server, ServerHandle},
+    middleware::from_fn,
+    web,
+};
+use clap::Args;
+use domain::fault::common;
+
+use crate::{
+    clock::Clock,
+    config::{CommonConfig, Faults},
+    edge::{self, Edge},
+    health::{self, Health},
+    lifecycle::Lifecycle,
+    openapi,
+    problem::Problem,
+    telemetry,
+};
+
+/// Longest a client may take to send a request's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest an idle connection is kept; above the usual 60 s of load balancers, so that they close first.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// Most connections of one worker.
+const MAX_CONNECTIONS: usize = 20_000;
+
+/// The HTTP server.
+#[derive(Args, Clone, Debug)]
+pub struct HttpConfig {
+    /// Address to listen on.
+    #[arg(long, env = "HOST", default_value = "0.0.0.0")]
+    pub host: String,
+    /// Worker threads; 0 takes one per core.
+    #[arg(long, env = "HTTP_WORKERS", default_value_t = 0)]
+    pub workers: usize,
+    /// Longest a handler may take before the client gets 504, milliseconds.
+    #[arg(long, env = "REQUEST_TIMEOUT_MS", default_value_t = 10_000)]
+    pub request_timeout_ms: u64,
+    /// How long a request's body may take before it must flow at 4 KiB/s or more, milliseconds.
+    #[arg(long, env = "BODY_GRACE_MS", default_value_t = 10_000)]
+    pub body_grace_ms: u64,
+    /// After SIGTERM: how long to keep serving with `/readyz` at 503, so that callers learn of it, milliseconds.
+    #[arg(long, env = "DRAIN_DELAY_MS", default_value_t = 3_000)]
+    pub drain_delay_ms: u64,
+    /// After that: longest to wait for requests in flight and open sockets, seconds.
+    #[arg(long, env = "SHUTDOWN_TIMEOUT_SECONDS", default_value_t = 20)]
+    pub shutdown_timeout_seconds: u64,
+}
+
+impl HttpConfig {
+    /// Checks what types cannot.
+    pub fn validate(&self, faults: &mut Faults) {
+        if self.host.parse::<std::net::IpAddr>().is_err() {
+            faults.add("HOST", "is not an IP address");
+        }
+        if self.request_timeout_ms == 0 {
+            faults.add("REQUEST_TIMEOUT_MS", "must be at least 1");
+        }
+    }
+
+    fn worker_count(&self) -> usize {
+        match self.workers {
+            0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+            count => count,
+        }
+    }
+}
+
+/// What a server serves and stands on.
+pub struct Serving<F> {
+    /// Listening, workers, limits.
+    pub http: HttpConfig,
+    /// Language and environment.
+    pub common: CommonConfig,
+    /// The port; 0 takes any free one.
+    pub port: u16,
+    /// The process's life.
+    pub lifecycle: Lifecycle,
+    /// The parts it leans on.
+    pub health: Health,
+    /// Where ids come from.
+    pub clock: Clock,
+    /// Whether callers are processes of ours, whose ids and deadlines count.
+    pub behind_gateway: bool,
+    /// Whether probes, metrics and the API document are served on this port too.
+    pub with_probes: bool,
+    /// The process's API document.
+    pub api: utoipa::openapi::OpenApi,
+    /// The routes.
+    pub routes: F,
+}
+
+/// A server that listens and does not serve yet.
+pub struct Bound {
+    addr: SocketAddr,
+    server: Server,
+    lifecycle: Lifecycle,
+    drain_delay: Duration,
+    shutdown_timeout: Duration,
+}
+
+/// Starts to listen.
+///
+/// # Errors
+/// Returns an error when the address is taken.
+pub fn bind<F>(serving: Serving<F>) -> std::io::Result<Bound>
+where
+    F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+{
+    let Serving { http, common, port, lifecycle, health, clock, behind_gateway, with_probes, api, routes } = serving;
+    let edge_settings = web::Data::new(Edge {
+        locale: common.locale,
+        timeout: Duration::from_millis(http.request_timeout_ms),
+        body_grace: Duration::from_millis(http.body_grace_ms),
+        behind_gateway,
+        lifecycle: lifecycle.clone(),
+        clock,
+    });
+    // Before the first request, so that no measurement is lost.
+    telemetry::recorder();
+    let health = web::Data::new(health);
+    let api = Arc::new(api);
+    let server = HttpServer::new(move || {
+        let (routes, api) = (routes.clone(), api.clone());
+        App::new()
+            .app_data(edge_settings.clone())
+            .app_data(health.clone())
+            .configure(edge::extractors)
+            .configure(|cfg| {
+                if with_probes {
+                    health::routes(cfg);
+                    telemetry::routes(cfg);
+                    openapi::routes(cfg, &api);
+                }
+            })
+            .configure(routes)
+            .default_service(web::to(|| async { Err::<String, _>(Problem::from(common::NOT_FOUND)) }))
+            .wrap(from_fn(edge::edge))
+    })
+    .workers(http.worker_count())
+    .client_request_timeout(HEAD_TIMEOUT)
+    .keep_alive(KEEP_ALIVE)
+    .max_connections(MAX_CONNECTIONS)
+    .tcp_nodelay(true)
+    .shutdown_timeout(http.shutdown_timeout_seconds)
+    .disable_signals()
+    .bind((http.host.as_str(), port))?;
+    let addr = server.addrs().first().copied().ok_or(std::io::ErrorKind::AddrNotAvailable)?;
+    Ok(Bound {
+        addr,
+        server: server.run(),
+        lifecycle,
+        drain_delay: Duration::from_millis(http.drain_delay_ms),
+        shutdown_timeout: Duration::from_secs(http.shutdown_timeout_seconds),
+    })
+}
+
+impl Bound {
+    /// Returns the address it listens on.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Returns the life of its process.
+    pub fn lifecycle(&self) -> Lifecycle {
+        self.lifecycle.clone()
+    }
+
+    /// Returns what stops it.
+    pub fn handle(&self) -> ServerHandle {
+        self.server.handle()
+    }
+
+    /// Serves until SIGTERM or Ctrl-C, drains, and returns; a second signal ends at once.
+    ///
+    /// # Errors
+    /// Returns an error when the listener fails.
+    pub async fn run(self) -> std::io::Result<()> {
+        let Self { addr, server, lifecycle, drain_delay, shutdown_timeout } = self;
+        tracing::info!(%addr, "serving");
+        let handle = server.handle();
+        let life = lifecycle.clone();
+        lifecycle.spawn("signals", async move {
+            let stopping = life.stopping();
+            tokio::select! {
+                () = signal() => {}
+                () = stopping.cancelled() => return,
+            }
+            tracing::info!("stopping: no longer ready, still serving");
+            life.begin_drain();
+            tokio::select! {
+                () = tokio::time::sleep(drain_delay) => {}
+                () = signal() => {}
+            }
+            life.stop();
+            tokio::select! {
+                () = handle.stop(true) => {}
+                () = signal() => handle.stop(false).await,
+            }
+        });
+        server.await?;
+        lifecycle.stop();
+        if !lifecycle.finished(shutdown_timeout).await {
+            tracing::warn!("some tasks did not end in time");
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(mut terminate), Ok(mut interrupt)) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        }
+        _ => std::future::pending().await,
+    }
+}
