@@ -1,0 +1,174 @@
+//! Somebody who calls a service in a test.
+
+use std::net::SocketAddr;
+
+use chassis::{clock::Clock, token::Signer};
+use domain::{
+    ids::{LoginId, UserId},
+    principal::{Principal, Service},
+};
+use reqwest::{Method, RequestBuilder, header::HeaderMap};
+use serde_json::Value;
+
+use crate::socket::Socket;
+
+/// Who calls.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Identity {
+    Person(Principal),
+    Nobody,
+    None,
+}
+
+/// A caller of one service.
+#[derive(Clone)]
+pub struct TestClient {
+    /// The person, or a nil id for nobody.
+    pub user_id: UserId,
+    /// The person's login, or a nil id for nobody.
+    pub login_id: LoginId,
+    addr: SocketAddr,
+    service: Service,
+    signer: Signer,
+    clock: Clock,
+    identity: Identity,
+    http: reqwest::Client,
+}
+
+impl TestClient {
+    pub(crate) fn new(addr: SocketAddr, service: Service, signer: Signer, clock: Clock, identity: Identity) -> Self {
+        let (user_id, login_id) = match identity {
+            Identity::Person(principal) => (principal.user_id, principal.login_id),
+            _ => (UserId(uuid::Uuid::nil()), LoginId(uuid::Uuid::nil())),
+        };
+        let http = chassis::client::http_client().expect("an HTTP client");
+        Self { user_id, login_id, addr, service, signer, clock, identity, http }
+    }
+
+    /// Returns the internal token this caller shows, if any.
+    pub fn token(&self) -> Option<String> {
+        let person = match self.identity {
+            Identity::Person(principal) => Some(principal),
+            Identity::Nobody => None,
+            Identity::None => return None,
+        };
+        Some(self.signer.mint(self.service, person, self.clock.now()).expect("mint a token"))
+    }
+
+    /// Begins a request; finish it with [`send`](Self::send).
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("http://{}{path}", self.addr));
+        match self.token() {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    /// Sends a request and reads the whole answer.
+    pub async fn send(&self, request: RequestBuilder) -> Answer {
+        let response = request.send().await.expect("the service answers");
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = response.bytes().await.expect("a whole answer").to_vec();
+        let json = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        Answer { status, headers, body, json }
+    }
+
+    /// `GET`.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(self.request(Method::GET, path)).await
+    }
+
+    /// `POST` with a JSON body.
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.post_with(path, body, &[]).await
+    }
+
+    /// `POST` with a JSON body and headers.
+    pub async fn post_with(&self, path: &str, body: Value, headers: &[(&str, &str)]) -> Answer {
+        let mut request = self.request(Method::POST, path).json(&body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send(request).await
+    }
+
+    /// `PUT` with a JSON body.
+    pub async fn put(&self, path: &str, body: Value) -> Answer {
+        self.send(self.request(Method::PUT, path).json(&body)).await
+    }
+
+    /// `DELETE`.
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(self.request(Method::DELETE, path)).await
+    }
+
+    /// Opens a WebSocket.
+    ///
+    /// # Panics
+    /// When the service answers anything but 101.
+    pub async fn socket(&self, path: &str) -> Socket {
+        Socket::open(self.addr, path, self.token().as_deref(), &[]).await
+    }
+
+    /// Opens a WebSocket with headers.
+    ///
+    /// # Panics
+    /// When the service answers anything but 101.
+    pub async fn socket_with(&self, path: &str, headers: &[(&str, &str)]) -> Socket {
+        Socket::open(self.addr, path, self.token().as_deref(), headers).await
+    }
+}
+
+/// A whole answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// The body as it came.
+    pub body: Vec<u8>,
+    /// The body as JSON, `null` when it is not.
+    pub json: Value,
+}
+
+impl Answer {
+    /// Fails the test unless the status is `status`; returns the answer.
+    ///
+    /// # Panics
+    /// When the status differs.
+    #[track_caller]
+    #[expect(clippy::return_self_not_must_use, reason = "often the last word of a test")]
+    pub fn assert_status(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.body));
+        self
+    }
+
+    /// Fails the test unless this is a problem document with `status` and `code`; returns the answer.
+    ///
+    /// # Panics
+    /// When something about the document is not as promised everywhere.
+    #[track_caller]
+    #[expect(clippy::return_self_not_must_use, reason = "often the last word of a test")]
+    pub fn assert_problem(self, status: u16, code: &str) -> Self {
+        let answer = self.assert_status(status);
+        let json = &answer.json;
+        assert_eq!(answer.header("content-type"), "application/problem+json", "{json}");
+        assert_eq!(json.get("code").and_then(Value::as_str), Some(code), "{json}");
+        assert_eq!(json.get("status").and_then(Value::as_u64), Some(u64::from(status)), "{json}");
+        assert_eq!(json.get("error"), json.get("detail"), "{json}");
+        let id = json.get("request_id").and_then(Value::as_str).unwrap_or_default();
+        assert!(!id.is_empty() && id == answer.header("x-request-id"), "{json}");
+        answer
+    }
+
+    /// Returns a header's value, empty when it is not there.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// Returns a string of the JSON body by its pointer, empty when it is not there.
+    pub fn text(&self, pointer: &str) -> &str {
+        self.json.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    }
+}

@@ -1,0 +1,45 @@
+//! What the tests of every crate stand on.
+//!
+//! Each test gets a database of its own, cloned from a template that is migrated once, a Redis prefix of its own, a
+//! clock that moves when it is told to, and services on port 0 in its own process. So tests run in parallel and in any
+//! order. PostgreSQL, Redis and object storage are real; `make test` starts them and says where they are.
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot be set up stops here, with the reason")]
+
+pub mod app;
+pub mod client;
+pub mod database;
+pub mod fault_proxy;
+pub mod schema;
+pub mod settings;
+pub mod socket;
+pub mod stage;
+
+use std::time::Duration;
+
+pub use app::TestApp;
+pub use client::{Answer, TestClient};
+pub use settings::{S3Settings, s3};
+pub use socket::Socket;
+pub use stage::Stage;
+
+/// How often [`eventually`] looks.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Waits until `holds` is true, looking often; fails the test after `limit`.
+///
+/// For what becomes true by itself (a notice that travels, a loop that comes round), in place of a guess at how long
+/// that takes.
+///
+/// # Panics
+/// When it did not become true in time.
+pub async fn eventually<F, Fut>(limit: Duration, holds: F)
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = bool>,
+{
+    let until = tokio::time::Instant::now() + limit;
+    while !holds().await {
+        assert!(tokio::time::Instant::now() < until, "did not become true within {limit:?}");
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}

@@ -1,0 +1,113 @@
+//! What one test has to itself.
+
+use chassis::{
+    clock::Clock,
+    config::{CommonConfig, Environment},
+    pg::{Pg, PgConfig},
+    redis::{Redis, RedisConfig},
+    server::{Bound, HttpConfig},
+    service::BaseConfig,
+    telemetry::{LogFormat, TelemetryConfig},
+    token::{KeyPair, Signer, TrustConfig},
+};
+use chrono::{DateTime, Utc};
+use diesel_migrations::EmbeddedMigrations;
+use domain::{locale::Locale, principal::Service};
+use secrecy::SecretString;
+
+use crate::{
+    app::TestApp,
+    database::{TestDatabase, random_id},
+    settings::required,
+};
+
+/// Key id of the gateway's key on a stage.
+const KID: &str = "gateway.1";
+
+/// A service's database, a Redis prefix, a clock and the gateway's keys, for one test.
+#[derive(Debug)]
+pub struct Stage {
+    /// Stands still until it is advanced. Starts at the machine's time, cut to the second: what a test writes must not
+    /// be in the future of the database's own clock.
+    pub clock: Clock,
+    service: Service,
+    database: TestDatabase,
+    redis_prefix: String,
+    keys: KeyPair,
+}
+
+impl Stage {
+    /// Sets the stage for a service.
+    pub async fn new(service: Service, migrations: EmbeddedMigrations) -> Self {
+        let now = Clock::system().now();
+        let start: DateTime<Utc> = DateTime::from_timestamp(now.timestamp(), 0).expect("now is a time");
+        Self {
+            clock: Clock::manual(start),
+            service,
+            database: TestDatabase::create(service, migrations).await,
+            redis_prefix: format!("test:{}", random_id().simple()),
+            keys: KeyPair::generate(KID).expect("make a key pair"),
+        }
+    }
+
+    /// Returns a configuration that points at what this test has.
+    pub fn base_config(&self) -> BaseConfig {
+        BaseConfig {
+            common: CommonConfig { environment: Environment::Development, locale: Locale::Ko },
+            http: http_config(),
+            telemetry: TelemetryConfig {
+                log_level: "warn".to_owned(),
+                log_format: LogFormat::Text,
+                otlp_endpoint: None,
+            },
+            pg: PgConfig { database_url: self.database.url(), database_pool_size: 8 },
+            redis: self.redis_config(),
+            trust: TrustConfig { internal_public_keys: self.keys.public_jwks.clone() },
+        }
+    }
+
+    fn redis_config(&self) -> RedisConfig {
+        RedisConfig {
+            redis_url: SecretString::from(required("MARU_TEST_REDIS_URL")),
+            redis_prefix: self.redis_prefix.clone(),
+            redis_pool_size: 8,
+        }
+    }
+
+    /// Serves a service in this process until the returned value is dropped.
+    pub fn serve(&self, bound: Bound) -> TestApp {
+        TestApp::start(bound, self.service, self.signer(), self.clock.clone())
+    }
+
+    /// Returns the gateway's signer of internal tokens.
+    pub fn signer(&self) -> Signer {
+        Signer::new(Service::Gateway, KID, &self.keys.private_pem).expect("the key that was just made")
+    }
+
+    /// Returns the database.
+    pub fn database(&self) -> &TestDatabase {
+        &self.database
+    }
+
+    /// Returns a pool on the database, to look behind the service's back.
+    pub fn pg(&self) -> Pg {
+        Pg::new(&self.base_config().pg, "test").expect("a pool on the test database")
+    }
+
+    /// Returns Redis under the test's prefix.
+    pub fn redis(&self) -> Redis {
+        Redis::new(&self.redis_config()).expect("a pool on the test Redis")
+    }
+}
+
+/// Returns a server configuration for a test: any port of loopback, one worker, no waiting at the end.
+pub fn http_config() -> HttpConfig {
+    HttpConfig {
+        host: "127.0.0.1".to_owned(),
+        workers: 1,
+        request_timeout_ms: 10_000,
+        body_grace_ms: 10_000,
+        drain_delay_ms: 0,
+        shutdown_timeout_seconds: 5,
+    }
+}
