@@ -1,0 +1,72 @@
+//! Access tokens of new accounts, for load drivers.
+
+use std::io::Write;
+
+use chassis::problem::{Outcome, Problem};
+use diesel_async::AsyncConnection;
+use domain::{
+    ids::{LoginId, UserId},
+    locale::Locale,
+    principal::{Principal, Role},
+};
+
+use crate::{
+    account::store::{self, NewUser},
+    app::App,
+    login::store::{self as logins, NewLogin},
+};
+
+/// Accounts per statement: PostgreSQL takes 65,535 parameters, an account has nine.
+const BATCH: u32 = 5_000;
+
+/// Makes `count` accounts without a password, each logged in once, and prints `id<TAB>token` lines.
+pub(super) async fn run(app: &App, count: u32, out: &mut impl Write) -> Outcome<()> {
+    let mut left = count;
+    while left > 0 {
+        let batch = left.min(BATCH);
+        let principals: Vec<_> = (0..batch)
+            .map(|_| Principal {
+                user_id: app.ground.clock.id::<UserId>(),
+                login_id: app.ground.clock.id::<LoginId>(),
+                role: Role::User,
+            })
+            .collect();
+        write_rows(app, &principals).await?;
+        for principal in principals {
+            let issued = app.tokens.issue(principal, app.ground.clock.now(), app.config.jwt_expires_in);
+            let token = issued.map_err(Problem::unexpected)?;
+            writeln!(out, "{}\t{token}", principal.user_id).map_err(Problem::unexpected)?;
+        }
+        left -= batch;
+    }
+    Ok(())
+}
+
+async fn write_rows(app: &App, principals: &[Principal]) -> Outcome<()> {
+    let now = app.ground.clock.now();
+    let users: Vec<_> = principals
+        .iter()
+        .map(|principal| {
+            let email = format!("load-{}@maru.dev", principal.user_id.0.simple());
+            NewUser {
+                id: principal.user_id.0,
+                name: "부하 시험".to_owned(),
+                email_key: email.clone(),
+                email,
+                phone: None,
+                password_hash: None,
+                role: Role::User.name(),
+                locale: Locale::Ko.code(),
+                created_at: now,
+            }
+        })
+        .collect();
+    let expires_at = now + app.config.jwt_expires_in;
+    let rows: Vec<_> = principals.iter().map(|p| NewLogin::new(*p, now, expires_at, None)).collect();
+    let mut conn = app.ground.pg.conn().await?;
+    conn.transaction(async |conn| {
+        store::insert_missing(conn, &users).await?;
+        logins::insert_all(conn, &rows).await
+    })
+    .await
+}

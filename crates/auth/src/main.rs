@@ -1,0 +1,7 @@
+//! The binary `maru-auth`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    chassis::cli::main::<auth::Auth>()
+}

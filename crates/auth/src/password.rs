@@ -1,0 +1,101 @@
+//! Hashing and checking passwords with argon2id, off the threads that serve requests.
+//!
+//! A hash takes about 20 ms of a core and 19 MiB, so only a few are computed at once; who does not get a turn in time
+//! gets 503. The permit travels into the blocking task: a client that hangs up does not free a turn that is still used.
+
+use std::{sync::Arc, time::Duration};
+
+use argon2::{
+    Argon2,
+    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
+};
+use chassis::problem::{Outcome, Problem};
+use domain::fault::common;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Semaphore;
+
+/// Longest to wait for a turn.
+const TURN_TIMEOUT: Duration = Duration::from_millis(1_500);
+
+/// Hashes and checks passwords; clones share the turns.
+#[derive(Clone)]
+pub struct Passwords {
+    turns: Arc<Semaphore>,
+    /// What an unknown account's password is checked against, so that its answer takes as long.
+    nobody: Arc<str>,
+}
+
+impl Passwords {
+    /// Allows `at_once` hashes at the same time; 0 takes one per core.
+    ///
+    /// # Errors
+    /// Returns a problem when the machine has no randomness.
+    pub fn new(at_once: usize) -> Outcome<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let turns = if at_once == 0 { cores } else { at_once };
+        let nobody = hash(&SecretString::from("a password nobody has"))?;
+        Ok(Self { turns: Arc::new(Semaphore::new(turns)), nobody: nobody.into() })
+    }
+
+    /// Hashes a new password to a PHC string (argon2id, 19 MiB, 2 passes, 1 lane, random salt).
+    ///
+    /// # Errors
+    /// 503 when there is no turn in time.
+    pub async fn hash(&self, password: SecretString) -> Outcome<String> {
+        self.in_turn(move || hash(&password)).await?
+    }
+
+    /// Returns whether a password is the one that was hashed; without a hash it takes as long and is `false`.
+    ///
+    /// # Errors
+    /// 503 when there is no turn in time.
+    pub async fn matches(&self, password: SecretString, hash: Option<String>) -> Outcome<bool> {
+        let nobody = self.nobody.clone();
+        self.in_turn(move || {
+            let known = hash.is_some();
+            let parsed = PasswordHash::new(hash.as_deref().unwrap_or(&nobody));
+            let same = parsed.is_ok_and(|parsed| {
+                Argon2::default().verify_password(password.expose_secret().as_bytes(), &parsed).is_ok()
+            });
+            same && known
+        })
+        .await
+    }
+
+    async fn in_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Outcome<T> {
+        let turn = tokio::time::timeout(TURN_TIMEOUT, self.turns.clone().acquire_owned())
+            .await
+            .map_err(|_elapsed| Problem::from(common::UNAVAILABLE))?
+            .map_err(Problem::unexpected)?;
+        let working = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        });
+        working.await.map_err(Problem::unexpected)
+    }
+}
+
+fn hash(password: &SecretString) -> Outcome<String> {
+    let hashed = Argon2::default().hash_password(password.expose_secret().as_bytes());
+    Ok(hashed.map_err(|error| Problem::unexpected(error.to_string()))?.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_password_matches_its_own_hash_only() {
+        let passwords = Passwords::new(1).unwrap();
+        let hash = passwords.hash(SecretString::from("마루 위에서 잔다")).await.unwrap();
+        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
+        assert!(passwords.matches(SecretString::from("마루 위에서 잔다"), Some(hash.clone())).await.unwrap());
+        assert!(!passwords.matches(SecretString::from("마루 위에서 잔다 "), Some(hash)).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn nobody_has_no_password() {
+        let passwords = Passwords::new(1).unwrap();
+        assert!(!passwords.matches(SecretString::from("a password nobody has"), None).await.unwrap());
+    }
+}
