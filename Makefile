@@ -1,0 +1,39 @@
+# Every target works on a fresh Debian, Ubuntu or macOS machine with Rust, gcc, make and git.
+# Arguments for `maru-dev` go in ARGS: make run ARGS="--replicas auth=2,ticketing=2"
+
+CARGO ?= cargo
+ARGS ?=
+SERVICES := gateway auth session ticketing emotion memo
+PROGRAMS := $(addprefix -p ,$(SERVICES) devstack)
+
+.DEFAULT_GOAL := help
+.PHONY: run test check bench openapi help
+
+run: ## Start everything on this machine and print where it is; Ctrl-C stops it
+	$(CARGO) build $(PROGRAMS) --bins
+	exec target/debug/maru-dev up --skip-build $(ARGS)
+
+test: ## Run every test against a throw-away PostgreSQL, Redis and object storage
+	$(CARGO) build $(PROGRAMS) --bins
+	target/debug/maru-dev test -- $(ARGS)
+
+check: ## Format, lints, documentation, dependencies
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --quiet
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --config .deny.toml check bans licenses sources; \
+	 else echo "cargo-deny is not installed, licences and bans were not checked: cargo install cargo-deny"; fi
+	@if $(CARGO) machete --version >/dev/null 2>&1; then $(CARGO) machete; \
+	 else echo "cargo-machete is not installed, unused dependencies were not looked for: cargo install cargo-machete"; fi
+
+bench: ## Measure, as ratios beside the machine's own limits (needs nginx and wrk)
+	$(CARGO) build --release $(PROGRAMS) -p bench --bins
+	target/release/maru-bench all $(ARGS)
+
+openapi: ## Write every service's API document to target/openapi
+	$(CARGO) build $(PROGRAMS) --bins
+	@mkdir -p target/openapi
+	@for service in $(SERVICES); do target/debug/maru-$$service openapi > target/openapi/$$service.json && echo "target/openapi/$$service.json"; done
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -1,0 +1,5 @@
+//! `maru-dev`: the whole platform on one machine, with one command.
+
+fn main() -> std::process::ExitCode {
+    devstack::run()
+}

@@ -1,0 +1,177 @@
+//! What the services stand on: PostgreSQL, Redis and object storage.
+//!
+//! All three start at the same time. A part that the caller brought is only named, not started.
+
+use std::sync::{Mutex, PoisonError};
+
+use tokio::try_join;
+
+use crate::{
+    databases,
+    fault::Fault,
+    home::{self, Home},
+    locate::{PostgresPrograms, RedisProgram},
+    object_store::{self, Guard},
+    packages::{self, Needs},
+    ports::Ports,
+    postgres::{self, Cluster, Purpose},
+    progress::Progress,
+    redis,
+    secrets::Secrets,
+    settings::{ObjectStore, Settings},
+    supervise::{Household, Watched},
+};
+
+/// The platform's one bucket.
+const BUCKET: &str = "maru";
+
+/// How often a port that someone else took in the meantime is replaced by another one.
+const PORT_ATTEMPTS: usize = 3;
+
+/// What the parts are started with.
+pub(crate) struct Workshop<'a> {
+    /// What the caller decided.
+    pub(crate) settings: &'a Settings,
+    /// Who keeps the children.
+    pub(crate) household: &'a Household,
+    /// Where ports come from.
+    pub(crate) ports: &'a Mutex<Ports>,
+    /// Keys of the object storage.
+    pub(crate) secrets: &'a Secrets,
+    /// The progress line.
+    pub(crate) progress: &'a Progress,
+    /// Kept or thrown away.
+    pub(crate) purpose: Purpose,
+}
+
+/// The running parts.
+pub(crate) struct Parts {
+    /// The PostgreSQL server, with its maintenance database.
+    pub(crate) server: String,
+    /// PostgreSQL, unless the caller brought it.
+    pub(crate) postgres: Option<Watched>,
+    /// Redis.
+    pub(crate) redis_url: String,
+    /// Redis, unless the caller brought it.
+    pub(crate) redis: Option<Watched>,
+    /// Object storage.
+    pub(crate) store: ObjectStore,
+    /// Keeps the embedded object storage running.
+    _store_guard: Option<Guard>,
+}
+
+impl Workshop<'_> {
+    /// Starts the parts. `home` makes the directory for what is started here, if anything is.
+    pub(crate) async fn start(&self, home: impl FnOnce() -> Result<Home, Fault>) -> Result<Parts, Fault> {
+        let settings = self.settings;
+        let needs = Needs {
+            postgres: settings.database_url.is_none(),
+            pg_bin: settings.pg_bin.as_deref(),
+            redis: settings.redis_url.is_none(),
+        };
+        let found = packages::provide(needs, &settings.logs(), self.progress).await?;
+        // Only now: installing PostgreSQL makes the user that owns the home.
+        let home = if needs.postgres || needs.redis { Some(home()?) } else { None };
+        let ((server, postgres), (redis_url, redis), (store, guard)) = try_join!(
+            self.postgres(&found.postgres, home.as_ref()),
+            self.redis(found.redis.as_ref(), home.as_ref()),
+            self.object_store(home.as_ref()),
+        )?;
+        Ok(Parts { server, postgres, redis_url, redis, store, _store_guard: guard })
+    }
+
+    async fn postgres(
+        &self,
+        found: &[PostgresPrograms],
+        home: Option<&Home>,
+    ) -> Result<(String, Option<Watched>), Fault> {
+        if let Some(server) = &self.settings.database_url {
+            databases::create_on(server).await?;
+            return Ok((server.clone(), None));
+        }
+        let Some(home) = home else { return Err(defect("PostgreSQL has no home")) };
+        self.progress.step("starting PostgreSQL");
+        let cluster = Cluster::prepare(found, home, self.purpose).await?;
+        let mut port = self.with_ports(|ports| ports.pick(postgres::NAME))?;
+        for _ in 0..PORT_ATTEMPTS {
+            let watched = self.household.keep(cluster.program(port))?;
+            let server = cluster.url(port);
+            match postgres::ready(&watched, &server).await {
+                Ok(client) => {
+                    if self.purpose == Purpose::Development {
+                        home::note_port(self.settings, port)?;
+                        databases::create(&client).await?;
+                    }
+                    return Ok((server, Some(watched)));
+                }
+                Err(fault) if port_was_taken(&fault) => {
+                    self.household.dismiss(postgres::NAME).await;
+                    port = self.with_ports(|ports| ports.pick_another(postgres::NAME))?;
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+        Err(Fault::new("PostgreSQL found no free port", "end programs that hold many ports, then run this again"))
+    }
+
+    async fn redis(
+        &self,
+        found: Option<&RedisProgram>,
+        home: Option<&Home>,
+    ) -> Result<(String, Option<Watched>), Fault> {
+        if let Some(url) = &self.settings.redis_url {
+            return Ok((url.clone(), None));
+        }
+        let (Some(found), Some(home)) = (found, home) else { return Err(defect("Redis has no home")) };
+        let mut port = self.with_ports(|ports| ports.pick(redis::NAME))?;
+        for _ in 0..PORT_ATTEMPTS {
+            let watched = self.household.keep(redis::program(found, home, port)?)?;
+            match redis::ready(&watched, port).await {
+                Ok(()) => return Ok((redis::url(port), Some(watched))),
+                Err(fault) if port_was_taken(&fault) => {
+                    self.household.dismiss(redis::NAME).await;
+                    port = self.with_ports(|ports| ports.pick_another(redis::NAME))?;
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+        Err(Fault::new("Redis found no free port", "end programs that hold many ports, then run this again"))
+    }
+
+    /// Objects of development lie in the data directory: this process writes them, as its own user.
+    async fn object_store(&self, home: Option<&Home>) -> Result<(ObjectStore, Option<Guard>), Fault> {
+        if let Some(store) = &self.settings.object_store {
+            return Ok((store.clone(), None));
+        }
+        let root = match (self.purpose, home) {
+            (Purpose::Tests, Some(home)) => home.path.join("s3"),
+            _ => self.settings.data.join("s3"),
+        };
+        let port = self.with_ports(|ports| ports.pick("s3"))?;
+        let (id, key) = (&self.secrets.s3_access_key_id, &self.secrets.s3_secret_access_key);
+        let (endpoint, guard) = object_store::serve_at(port, &root, id, key, BUCKET)
+            .await
+            .map_err(|error| Fault::io(format!("serve objects from {}", root.display()), &error))?;
+        let store = ObjectStore {
+            endpoint,
+            bucket: BUCKET.to_owned(),
+            region: object_store::REGION.to_owned(),
+            access_key_id: id.clone(),
+            secret_access_key: key.clone(),
+        };
+        Ok((store, Some(guard)))
+    }
+
+    /// The ports, for a moment.
+    pub(crate) fn with_ports<T>(&self, act: impl FnOnce(&mut Ports) -> T) -> T {
+        act(&mut self.ports.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn port_was_taken(fault: &Fault) -> bool {
+    fault.evidence().iter().any(|line| line.contains("Address already in use") || line.contains("Address in use"))
+}
+
+fn defect(what: &str) -> Fault {
+    Fault::new(what, "this is a defect of maru-dev, report it")
+}

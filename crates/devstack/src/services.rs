@@ -1,0 +1,255 @@
+//! The platform's services as children.
+//!
+//! What each service needs in its environment is written down here once: `up` starts them with it, and single commands
+//! (`migrate`, `seed`, `tokens`) run with the same.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    databases,
+    fault::Fault,
+    locate,
+    process::Stop,
+    program::{Environment, Program, Stage},
+    secrets::{SIGNING_KEY_ID, Secrets},
+    settings::{self, ObjectStore, Settings},
+};
+
+/// The gateway's name.
+pub(crate) const GATEWAY: &str = "gateway";
+
+/// The services behind the gateway; each has a database.
+pub(crate) const SERVICES: [&str; 5] = ["auth", "session", "ticketing", "emotion", "memo"];
+
+/// The most replicas of one service that are of use on one machine.
+const MOST_REPLICAS: usize = 8;
+
+/// How many replicas of each service run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Replicas(BTreeMap<String, usize>);
+
+impl Replicas {
+    /// Reads "auth=2,ticketing=2"; a service that is not named has one.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let mut counts: BTreeMap<String, usize> = SERVICES.iter().map(|name| ((*name).to_owned(), 1)).collect();
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            let (name, count) = part.split_once('=').ok_or_else(|| format!("`{part}` is not of the form auth=2"))?;
+            let Some(slot) = counts.get_mut(name.trim()) else {
+                return Err(format!("`{name}` has no replicas; these have: {}", SERVICES.join(", ")));
+            };
+            *slot = match count.trim().parse() {
+                Ok(count) if (1..=MOST_REPLICAS).contains(&count) => count,
+                _ => return Err(format!("`{count}` replicas of {name}: it must be 1 to {MOST_REPLICAS}")),
+            };
+        }
+        Ok(Self(counts))
+    }
+
+    /// The replicas of a service.
+    pub(crate) fn of(&self, service: &str) -> usize {
+        self.0.get(service).copied().unwrap_or(1)
+    }
+}
+
+/// What the services are told about each other and about the rest.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    /// `MARU_ENV`.
+    pub(crate) environment: String,
+    /// A PostgreSQL server; each service gets its own database on it.
+    pub(crate) database_urls: BTreeMap<String, String>,
+    /// Redis.
+    pub(crate) redis_url: String,
+    /// Object storage.
+    pub(crate) store: ObjectStore,
+    /// The address people use.
+    pub(crate) gateway_url: String,
+    /// Keys.
+    pub(crate) secrets: Secrets,
+}
+
+/// Where a process listens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Address<'a> {
+    /// Its port.
+    pub(crate) port: u16,
+    /// For the gateway: its second port and where the services are.
+    pub(crate) gateway: Option<(u16, &'a BTreeMap<String, Vec<String>>)>,
+}
+
+impl Surroundings {
+    /// The environment of one process of `service`; `address` is `None` for single commands.
+    pub(crate) fn environment_of(&self, service: &str, address: Option<Address<'_>>) -> Environment {
+        let mut set = Variables::default();
+        set.to("MARU_ENV", &self.environment);
+        set.to("REDIS_URL", &self.redis_url);
+        set.to("HOST", "127.0.0.1");
+        set.unless_given("LOG_FORMAT", "text");
+        // Nobody else balances load here, so nobody needs 3 s to notice that a service is leaving.
+        set.unless_given("DRAIN_DELAY_MS", "500");
+        if let Some(address) = address {
+            set.to("PORT", &address.port.to_string());
+        } else {
+            set.remove("PORT");
+        }
+        if service == GATEWAY {
+            self.add_gateway(&mut set, address);
+        } else {
+            set.to("INTERNAL_PUBLIC_KEYS", &self.secrets.internal_public_keys);
+            if let Some(url) = self.database_urls.get(service) {
+                set.to("DATABASE_URL", url);
+            }
+        }
+        match service {
+            "auth" => set.to("JWT_SECRET", &self.secrets.jwt_secret),
+            "session" => set.unless_given("PUBLIC_BASE_URL", &self.gateway_url),
+            "memo" => {
+                set.to("S3_ENDPOINT", &self.store.endpoint);
+                set.to("S3_BUCKET", &self.store.bucket);
+                set.to("S3_REGION", &self.store.region);
+                set.to("S3_ACCESS_KEY_ID", &self.store.access_key_id);
+                set.to("S3_SECRET_ACCESS_KEY", &self.store.secret_access_key);
+            }
+            _ => {}
+        }
+        Environment::Changed(set.changes)
+    }
+
+    fn add_gateway(&self, set: &mut Variables, address: Option<Address<'_>>) {
+        set.to("JWT_SECRET", &self.secrets.jwt_secret);
+        set.to("INTERNAL_SIGNING_KEY", &self.secrets.internal_signing_key);
+        set.to("INTERNAL_SIGNING_KID", SIGNING_KEY_ID);
+        set.unless_given("PUBLIC_URL", &self.gateway_url);
+        // The same page under both names of this machine.
+        let by_name = self.gateway_url.replace("127.0.0.1", "localhost");
+        set.unless_given("ALLOWED_ORIGINS", &format!("{},{by_name}", self.gateway_url));
+        if let Some((admin, services)) = address.and_then(|address| address.gateway) {
+            set.to("ADMIN_PORT", &admin.to_string());
+            for (name, urls) in services {
+                set.to(&format!("{}_URLS", name.to_uppercase()), &urls.join(","));
+            }
+        }
+    }
+}
+
+/// Changes to the environment of a child.
+#[derive(Default)]
+struct Variables {
+    changes: Vec<(String, Option<String>)>,
+}
+
+impl Variables {
+    /// Sets a variable, whatever the caller has; the form that names a file goes, as both together would be a fault.
+    fn to(&mut self, key: &str, value: &str) {
+        self.changes.push((key.to_owned(), Some(value.to_owned())));
+        self.remove(&format!("{key}_FILE"));
+    }
+
+    fn unless_given(&mut self, key: &str, value: &str) {
+        if settings::variable(key).is_none() && settings::variable(&format!("{key}_FILE")).is_none() {
+            self.to(key, value);
+        }
+    }
+
+    fn remove(&mut self, key: &str) {
+        self.changes.push((key.to_owned(), None));
+    }
+}
+
+/// The program of a service, beside our own.
+pub(crate) fn executable(settings: &Settings, service: &str) -> PathBuf {
+    settings.program.with_file_name(format!("maru-{service}"))
+}
+
+/// A fault that names every service that is not built.
+pub(crate) fn require_built(settings: &Settings) -> Result<(), Fault> {
+    let all = std::iter::once(GATEWAY).chain(SERVICES);
+    let missing: Vec<String> = all
+        .filter(|service| !locate::is_executable(&executable(settings, service)))
+        .map(|service| format!("maru-{service}"))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let place = settings.program.parent().unwrap_or(Path::new("")).display().to_string();
+    Err(Fault::new(format!("not built: {} (looked in {place})", missing.join(", ")), "run `cargo build --workspace`"))
+}
+
+/// A service as a child.
+pub(crate) fn program(
+    settings: &Settings,
+    around: &Surroundings,
+    service: &str,
+    name: String,
+    address: Address<'_>,
+) -> Program {
+    Program {
+        name,
+        executable: executable(settings, service),
+        arguments: vec!["serve".to_owned()],
+        environment: around.environment_of(service, Some(address)),
+        directory: settings.root.clone(),
+        account: None,
+        stop: Stop::Group,
+        stage: if service == GATEWAY { Stage::Gateway } else { Stage::Services },
+    }
+}
+
+/// The database addresses of all services on one server.
+pub(crate) fn database_urls(server: &str) -> Result<BTreeMap<String, String>, Fault> {
+    SERVICES.iter().map(|name| Ok(((*name).to_owned(), databases::url_of(server, name)?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replicas_are_read_by_name() {
+        let replicas = Replicas::parse("auth=2, ticketing=3").expect("well formed");
+        assert_eq!((replicas.of("auth"), replicas.of("ticketing"), replicas.of("memo")), (2, 3, 1));
+        assert_eq!(Replicas::parse("").expect("nothing asked").of("auth"), 1);
+        for wrong in ["auth", "auth=0", "auth=9", "auth=x", "gateway=2", "nobody=1"] {
+            assert!(Replicas::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn each_service_is_told_what_it_needs_and_no_more() {
+        let store = ObjectStore {
+            endpoint: "http://127.0.0.1:1".to_owned(),
+            bucket: "maru".to_owned(),
+            region: "auto".to_owned(),
+            access_key_id: "id".to_owned(),
+            secret_access_key: "key".to_owned(),
+        };
+        let around = Surroundings {
+            environment: "development".to_owned(),
+            database_urls: database_urls("postgres://maru@127.0.0.1:1/postgres").expect("a url"),
+            redis_url: "redis://127.0.0.1:2/0".to_owned(),
+            store,
+            gateway_url: "http://127.0.0.1:8080".to_owned(),
+            secrets: Secrets::make().expect("randomness"),
+        };
+        let keys = |service: &str, address| match around.environment_of(service, address) {
+            Environment::Changed(changes) => changes,
+            Environment::Only(_) => Vec::new(),
+        };
+        let has = |changes: &[(String, Option<String>)], key: &str| {
+            changes.iter().any(|(name, value)| name == key && value.is_some())
+        };
+        let services = BTreeMap::from([("auth".to_owned(), vec!["http://a".to_owned(), "http://b".to_owned()])]);
+        let gateway = keys(GATEWAY, Some(Address { port: 8080, gateway: Some((9090, &services)) }));
+        assert!(gateway.contains(&("AUTH_URLS".to_owned(), Some("http://a,http://b".to_owned()))));
+        assert!(has(&gateway, "INTERNAL_SIGNING_KEY") && has(&gateway, "JWT_SECRET") && has(&gateway, "ADMIN_PORT"));
+        assert!(!has(&gateway, "DATABASE_URL"));
+        let memo = keys("memo", None);
+        assert!(has(&memo, "S3_SECRET_ACCESS_KEY") && has(&memo, "INTERNAL_PUBLIC_KEYS"));
+        assert!(!has(&memo, "JWT_SECRET") && !has(&memo, "INTERNAL_SIGNING_KEY") && !has(&memo, "PORT"));
+        assert!(memo.contains(&("DATABASE_URL_FILE".to_owned(), None)));
+        assert!(has(&keys("auth", None), "JWT_SECRET"));
+    }
+}

@@ -1,0 +1,118 @@
+//! Somebody with an app, in front of the gateway.
+
+use reqwest::{Method, header::HeaderMap};
+use serde_json::{Value, json};
+
+/// A password that no log may hold.
+pub(crate) const PASSWORD: &str = "dugout-Canary-41c9 마루";
+
+/// Somebody who may be signed in.
+#[derive(Clone)]
+pub(crate) struct Person {
+    http: reqwest::Client,
+    gateway: String,
+    /// The access token.
+    pub(crate) token: Option<String>,
+    /// The account's id.
+    pub(crate) id: String,
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+    pub(crate) json: Value,
+}
+
+impl Person {
+    /// Somebody who is not signed in.
+    pub(crate) fn stranger(gateway: &str) -> Self {
+        let http = chassis::client::http_client().expect("an HTTP client");
+        Self { http, gateway: gateway.to_owned(), token: None, id: String::new() }
+    }
+
+    /// Registers a new account.
+    pub(crate) async fn register(gateway: &str, email: &str) -> Self {
+        let mut person = Self::stranger(gateway);
+        let body = json!({ "name": "새 사람", "email": email, "password": PASSWORD });
+        let made = person.post("/register", body).await.ok(201);
+        person.token = Some(made.text("/access_token"));
+        person.id = made.text("/user_id");
+        person
+    }
+
+    /// Logs an account in.
+    pub(crate) async fn login(gateway: &str, email: &str, password: &str) -> Self {
+        let mut person = Self::stranger(gateway);
+        let answer = person.post("/login", json!({ "email": email, "password": password })).await.ok(200);
+        person.token = Some(answer.text("/access_token"));
+        person.id = answer.text("/user/id");
+        person
+    }
+
+    /// Asks, and gives the connection error back when there is no answer at all.
+    pub(crate) async fn try_send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Answer, reqwest::Error> {
+        // Everything under the roof has a longest wait; a client's own is longer than that.
+        let patience = std::time::Duration::from_secs(20);
+        let mut request = self.http.request(method, format!("{}{path}", self.gateway)).timeout(patience);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = response.bytes().await?.to_vec();
+        let json = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        Ok(Answer { status, headers, body, json })
+    }
+
+    /// `GET`.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.try_send(Method::GET, path, None).await.expect("the gateway answers")
+    }
+
+    /// `POST`.
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.try_send(Method::POST, path, Some(body)).await.expect("the gateway answers")
+    }
+
+    /// Opens a WebSocket through the gateway.
+    pub(crate) async fn socket(&self, path: &str) -> testkit::Socket {
+        let addr = self.gateway.trim_start_matches("http://").parse().expect("an address");
+        testkit::Socket::open(addr, path, self.token.as_deref(), &[]).await
+    }
+}
+
+impl Answer {
+    /// Fails the test unless the status is `status`.
+    #[track_caller]
+    pub(crate) fn ok(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.body));
+        self
+    }
+
+    /// Fails the test unless this is a problem with `status` and `code`.
+    #[track_caller]
+    pub(crate) fn problem(self, status: u16, code: &str) -> Self {
+        let answer = self.ok(status);
+        assert_eq!(answer.json["code"], code, "{}", answer.json);
+        assert_eq!(answer.headers["content-type"], "application/problem+json");
+        answer
+    }
+
+    /// Returns a string of the body by its pointer.
+    #[track_caller]
+    pub(crate) fn text(&self, pointer: &str) -> String {
+        let found = self.json.pointer(pointer).and_then(Value::as_str);
+        found.unwrap_or_else(|| panic!("no {pointer} in {}", self.json)).to_owned()
+    }
+}
