@@ -1,0 +1,94 @@
+//! Load scenarios and their reports.
+//!
+//! Every scenario prints its figures beside a limit of the machine or a peer measured in the same run: absolute figures
+//! of one machine say little on another, ratios travel. Whatever a scenario starts, it ends, also when interrupted.
+
+mod cpu;
+mod figures;
+mod gateway_process;
+mod nginx;
+mod probe;
+mod process;
+mod report;
+mod scenario;
+mod token;
+mod trouble;
+mod tunnel;
+mod upstream;
+mod wrk;
+
+use std::{io::Write, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{process::Processes, scenario::Verdict, trouble::Trouble};
+
+/// Measures Maru beside the limits of this machine.
+#[derive(Debug, Parser)]
+#[command(name = "maru-bench", version)]
+struct Cli {
+    #[command(subcommand)]
+    scenario: Scenario,
+}
+
+#[derive(Debug, Subcommand)]
+enum Scenario {
+    /// The machine's own limits: HTTP on loopback, durable writes, TCP round trips, password hashes.
+    Limits(scenario::limits::Options),
+    /// The gateway beside nginx as reverse proxy before the same upstream.
+    Gateway(scenario::gateway::Options),
+    /// First messages of WebSocket clients through the gateway's tunnel.
+    Tunnel(scenario::tunnel::Options),
+    /// Resident memory of every service of the running platform.
+    Memory,
+    /// Limits, gateway and tunnel with short settings, and their ratios.
+    All(scenario::all::Options),
+    /// The upstream that the gateway and nginx are measured with.
+    #[command(hide = true)]
+    Upstream {
+        /// Port of 127.0.0.1 to listen on.
+        #[arg(long)]
+        port: u16,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let processes = Processes::default();
+    let outcome = tokio::select! {
+        outcome = run(cli.scenario, &processes) => outcome,
+        interrupted = interruption() => interrupted,
+    };
+    processes.stop_all().await;
+    match outcome {
+        Ok(Verdict::Passed) => ExitCode::SUCCESS,
+        Ok(Verdict::Failed) => ExitCode::from(1),
+        Err(trouble) => {
+            // Nothing is left to be told if standard error is closed.
+            let _ = writeln!(std::io::stderr(), "maru-bench: {trouble}");
+            ExitCode::from(trouble.exit_code())
+        }
+    }
+}
+
+async fn run(scenario: Scenario, processes: &Processes) -> Result<Verdict, Trouble> {
+    match scenario {
+        Scenario::Limits(options) => scenario::limits::run(&options, processes).await,
+        Scenario::Gateway(options) => scenario::gateway::run(&options, processes).await,
+        Scenario::Tunnel(options) => scenario::tunnel::run(&options, processes).await,
+        Scenario::Memory => scenario::memory::run().await,
+        Scenario::All(options) => Box::pin(scenario::all::run(&options, processes)).await,
+        Scenario::Upstream { port } => upstream::serve(port).await.map(|()| Verdict::Passed),
+    }
+}
+
+/// Returns when the process is told to end.
+async fn interruption() -> Result<Verdict, Trouble> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => Err(Trouble::Interrupted),
+        _ = terminate.recv() => Err(Trouble::Interrupted),
+    }
+}

@@ -1,0 +1,14 @@
+//! The scenarios: what is started, what is measured, and what the figures are put beside.
+
+pub(crate) mod all;
+pub(crate) mod gateway;
+pub(crate) mod limits;
+pub(crate) mod memory;
+pub(crate) mod tunnel;
+
+/// What a scenario says by its exit code; a missed goal of speed is no failure, a lost message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Passed,
+    Failed,
+}
