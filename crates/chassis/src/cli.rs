@@ -87,11 +87,13 @@ fn command<P: Program>() -> Command {
         ("check-config", "Reports every fault of the configuration"),
     ];
     let mut command = Command::new(P::BINARY)
-        .about(P::ABOUT)
         .version(env!("CARGO_PKG_VERSION"))
         .subcommand_required(true)
         .arg_required_else_help(true);
-    command = P::Command::augment_subcommands(command).mut_subcommands(config::declare::<P::Config>);
+    command = P::Command::augment_subcommands(command)
+        .about(P::ABOUT)
+        .long_about(P::ABOUT)
+        .mut_subcommands(config::declare::<P::Config>);
     for (name, about) in shared {
         command = command.subcommand(config::declare::<P::Config>(Command::new(name).about(about)));
     }

@@ -80,8 +80,15 @@ pub fn process_vars() -> Vars {
 
 /// Adds a configuration's keys to a command, readable in `--help`, without judging their values yet.
 pub(crate) fn declare<C: Args>(command: Command) -> Command {
-    C::augment_args(command)
-        .mut_args(|arg| arg.required(false).value_parser(clap::builder::ValueParser::os_string()).hide_env_values(true))
+    let about = command.get_about().cloned();
+    let unjudged = C::augment_args(command).mut_args(|arg| {
+        arg.required(false).value_parser(clap::builder::ValueParser::os_string()).hide_env_values(true)
+    });
+    // The configuration brings its own description, which is not the command's.
+    match about {
+        Some(about) => unjudged.about(about.clone()).long_about(about),
+        None => unjudged,
+    }
 }
 
 /// Reads a configuration from flags and variables.
@@ -191,7 +198,7 @@ pub fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
 /// Keys every process has.
 #[derive(Args, Clone, Debug)]
 pub struct CommonConfig {
-    /// Where this process runs.
+    /// Where this process runs: `development` or `production`.
     #[arg(long, env = "MARU_ENV", default_value = "production", value_enum)]
     pub environment: Environment,
     /// Language of messages when a request names none: `ko` or `en`.

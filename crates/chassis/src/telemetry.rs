@@ -34,7 +34,7 @@ pub struct TelemetryConfig {
     /// Filter of log lines, as in `info` or `info,session=debug`.
     #[arg(long, env = "LOG_LEVEL", default_value = "info")]
     pub log_level: String,
-    /// Form of log lines.
+    /// Form of log lines: `json` or `text`.
     #[arg(long, env = "LOG_FORMAT", default_value = "json", value_enum)]
     pub log_format: LogFormat,
     /// Base URL of an OTLP/HTTP collector; traces are exported only when this is set.
