@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::*;
+use super::{attachment::*, *};
+use crate::ids::{AttachmentId, UserId};
 
 fn codes(violations: &Violations) -> Vec<String> {
     violations.as_slice().iter().map(|v| format!("{} {}", v.pointer, v.code)).collect()

@@ -1,0 +1,22 @@
+//! Every route of `maru-memo`, and its API document.
+
+use actix_web::web::ServiceConfig;
+
+use crate::{attachments, memos};
+
+/// Mounts all routes.
+pub fn configure(cfg: &mut ServiceConfig) {
+    cfg.configure(memos::routes).configure(attachments::routes);
+}
+
+/// The API document.
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(title = "Maru memo", description = "Memos and their files"),
+    paths(
+        memos::create::create, memos::list::list, memos::read::read,
+        attachments::begin::begin, attachments::complete::complete, attachments::open::open
+    ),
+    tags((name = "memos", description = "What a person kept"), (name = "attachments", description = "Files of a memo"))
+)]
+pub struct Api;

@@ -1,0 +1,40 @@
+//! The tables of `maru_memo`, as the migrations leave them.
+
+diesel::table! {
+    memos (id) {
+        id -> Uuid,
+        user_id -> Uuid,
+        content -> Text,
+        tags -> Array<Text>,
+        category -> Nullable<Text>,
+        category_confidence -> Nullable<Float>,
+        session_id -> Nullable<Uuid>,
+        metadata -> Jsonb,
+        is_archived -> Bool,
+        version -> BigInt,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        deleted_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    attachments (id) {
+        id -> Uuid,
+        memo_id -> Uuid,
+        user_id -> Uuid,
+        kind -> Text,
+        filename -> Text,
+        content_type -> Text,
+        size -> BigInt,
+        sha256 -> Nullable<Binary>,
+        state -> Text,
+        reject_reason -> Nullable<Text>,
+        upload_expires_at -> Timestamptz,
+        created_at -> Timestamptz,
+        ready_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::joinable!(attachments -> memos (memo_id));
+diesel::allow_tables_to_appear_in_same_query!(attachments, memos);
