@@ -252,21 +252,24 @@ impl From<diesel::result::Error> for Problem {
             }
             E::DatabaseError(K::ClosedConnection | K::UnableToSendCommand | K::SerializationFailure, _)
             | E::BrokenTransactionManager => Self::unavailable(error),
-            E::DatabaseError(K::Unknown, info) if starting_or_stopping(info.message()) => Self::unavailable(error),
+            E::DatabaseError(K::Unknown, info) if worth_another_try(info.message()) => Self::unavailable(error),
             E::NotFound => Self::from(common::NOT_FOUND),
             _ => Self::unexpected(error),
         }
     }
 }
 
-/// Recognises the texts with which PostgreSQL says that it is going down, coming up or cancelling late statements.
-fn starting_or_stopping(message: &str) -> bool {
-    const SIGNS: [&str; 7] = [
+/// Recognises the texts with which PostgreSQL says that it is going down, coming up, or ending a statement that another
+/// try may finish.
+fn worth_another_try(message: &str) -> bool {
+    const SIGNS: [&str; 9] = [
         "terminating connection",
         "shutting down",
         "starting up",
         "recovery mode",
         "statement timeout",
+        "lock timeout",
+        "deadlock detected",
         "too many clients",
         "connection closed",
     ];

@@ -1,7 +1,10 @@
 //! What a session is: a conversation or talk with a type, settings and a code that lets an audience in.
 
+mod settings;
+
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
+pub use settings::deep_merge;
 use utoipa::ToSchema;
 
 use crate::fault::{Fault, Kind, Violations};
@@ -65,46 +68,6 @@ impl SessionType {
         );
         found
     }
-
-    /// Returns the settings a session of this type starts with.
-    pub fn default_settings(self) -> Value {
-        let mut settings = json!({
-            "feedback": { "enabled": true, "haptic": true, "visual": true, "audio": false },
-            "analysis": { "enabled": true, "sentiment": true, "keywords": true, "speaking_rate": true },
-            "privacy": { "store_audio": false, "store_text": true, "data_retention_days": 30 },
-        });
-        let own = match self {
-            Self::Dating => json!({ "dating_specific": {
-                "interest_tracking": true, "topic_suggestions": true, "silence_alerts": true,
-            } }),
-            Self::Interview => json!({ "interview_specific": {
-                "confidence_tracking": true, "question_detection": true, "answer_quality": true,
-            } }),
-            Self::Business => json!({ "business_specific": {
-                "meeting_contribution": true, "key_points_tracking": true, "agreement_detection": true,
-            } }),
-            Self::Presentation => presentation_settings(),
-        };
-        deep_merge(&mut settings, own);
-        settings
-    }
-}
-
-/// What a talk adds: its timer, the pace to keep (words per minute, alert in percent off it), and words to avoid.
-fn presentation_settings() -> Value {
-    json!({ "presentation_specific": {
-        "timer": {
-            "enabled": true,
-            "duration_minutes": 10,
-            "alerts": { "halfway": true, "five_minutes": true, "two_minutes": true, "thirty_seconds": true },
-        },
-        "speaking_rate": { "enabled": true, "target_min_wpm": 120, "target_max_wpm": 160, "alert_threshold": 20 },
-        "filler_words": {
-            "enabled": true,
-            "words": ["음", "그", "어", "저", "뭐", "아", "그니까", "그러니까"],
-            "alert_frequency": 3,
-        },
-    } })
 }
 
 /// Where a session stands: `created`, then `active` and `paused` in turn, then `ended`.
@@ -177,18 +140,6 @@ impl SessionCode {
     /// Returns the six characters.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-/// Lays one JSON document over another: objects are merged at every level, everything else is replaced.
-pub fn deep_merge(base: &mut Value, over: Value) {
-    match (base, over) {
-        (Value::Object(base), Value::Object(over)) => {
-            for (key, value) in over {
-                deep_merge(base.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (base, over) => *base = over,
     }
 }
 
@@ -281,14 +232,10 @@ fn keepable(value: &Value, levels: usize) -> bool {
     }
 }
 
-/// Gathers a session's metadata out of the parts a client sent; parts it left out are not there.
-pub fn metadata(parts: impl IntoIterator<Item = (&'static str, Option<Value>)>) -> Map<String, Value> {
-    parts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
 

@@ -1,0 +1,19 @@
+//! Events as everybody may see them. An event's status is never stored: it follows from the database's clock and from
+//! what is left, so it is right at every instant without anything that would have to run.
+
+pub mod list;
+pub mod show;
+pub mod store;
+
+use actix_web::web::{self, ServiceConfig};
+
+use crate::routes::PREFIXES;
+
+/// Mounts the routes of events.
+pub fn routes(cfg: &mut ServiceConfig) {
+    for prefix in PREFIXES {
+        let all = [format!("{prefix}/events"), format!("{prefix}/events/")];
+        cfg.service(web::resource(all).get(list::list_events))
+            .service(web::resource(format!("{prefix}/events/{{event_id}}")).get(show::show_event));
+    }
+}

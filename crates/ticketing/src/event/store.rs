@@ -1,0 +1,149 @@
+//! The rows of events.
+
+use chassis::problem::Outcome;
+use chrono::{DateTime, Utc};
+use diesel::{
+    ExpressionMethods, OptionalExtension, PgTextExpressionMethods, QueryDsl, Queryable, Selectable, SelectableHelper,
+    pg::Pg,
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use domain::{
+    ids::EventId,
+    page::Limit,
+    seat_hold::{EventStatus, SaleWindow},
+};
+use uuid::Uuid;
+
+use crate::schema::{event_listings, events};
+
+diesel::define_sql_function! {
+    /// The database's clock, the only one that sales and holds go by.
+    fn clock_timestamp() -> Timestamptz;
+}
+
+/// An event with what follows from the time and the stock.
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = event_listings, check_for_backend(Pg))]
+#[expect(missing_docs, reason = "the columns are described in the migration")]
+pub struct Listing {
+    pub id: Uuid,
+    pub title: String,
+    pub description: Option<String>,
+    pub artist_name: Option<String>,
+    pub venue: String,
+    pub address: Option<String>,
+    pub event_date: DateTime<Utc>,
+    pub sale_start_date: DateTime<Utc>,
+    pub sale_end_date: DateTime<Utc>,
+    pub poster_image_url: Option<String>,
+    pub seat_layout_id: Option<Uuid>,
+    pub status: String,
+    pub ticket_type_count: i64,
+    pub min_price: Option<i64>,
+    pub max_price: Option<i64>,
+}
+
+impl Listing {
+    /// Returns where the event stands; a status this version does not know is shown as over.
+    pub fn status(&self) -> EventStatus {
+        EventStatus::parse(&self.status).unwrap_or(EventStatus::Ended)
+    }
+}
+
+/// Which events somebody looks for.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only those that stand there.
+    pub status: Option<EventStatus>,
+    /// Only those with this text in their title, artist, venue or address, in any case.
+    pub text: Option<String>,
+}
+
+fn matching(filter: &Filter) -> event_listings::BoxedQuery<'static, Pg> {
+    let mut query = event_listings::table.into_boxed();
+    if let Some(status) = filter.status {
+        query = query.filter(event_listings::status.eq(status.name()));
+    }
+    if let Some(text) = &filter.text {
+        query = query.filter(event_listings::search_text.ilike(containing(text)));
+    }
+    query
+}
+
+/// Writes the pattern that finds a text as it stands, whatever characters it has.
+fn containing(text: &str) -> String {
+    let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    format!("%{escaped}%")
+}
+
+/// Lists events by the start of their sale, and says how many there are on all pages.
+///
+/// # Errors
+/// Returns a problem when the database is away.
+pub async fn list(
+    conn: &mut AsyncPgConnection,
+    filter: &Filter,
+    limit: Limit,
+    offset: i64,
+) -> Outcome<(Vec<Listing>, i64)> {
+    let total = matching(filter).count().get_result(conn).await?;
+    let listings = matching(filter)
+        .select(Listing::as_select())
+        .order((event_listings::sale_start_date, event_listings::id))
+        .limit(limit.rows())
+        .offset(offset)
+        .load(conn)
+        .await?;
+    Ok((listings, total))
+}
+
+/// Finds an event.
+///
+/// # Errors
+/// Returns a problem when the database is away.
+pub async fn find(conn: &mut AsyncPgConnection, id: EventId) -> Outcome<Option<Listing>> {
+    let found = event_listings::table.find(id.0).select(Listing::as_select()).first(conn).await;
+    Ok(found.optional()?)
+}
+
+/// Returns whether there is such an event.
+///
+/// # Errors
+/// Returns a problem when the database is away.
+pub async fn exists(conn: &mut AsyncPgConnection, id: EventId) -> Outcome<bool> {
+    Ok(diesel::select(diesel::dsl::exists(events::table.find(id.0))).get_result(conn).await?)
+}
+
+/// Finds when an event's tickets can be bought, with the database's time at which that was read.
+///
+/// # Errors
+/// Returns a problem when the database is away.
+pub async fn find_sale(conn: &mut AsyncPgConnection, id: EventId) -> Outcome<Option<(SaleWindow, DateTime<Utc>)>> {
+    type Row = (DateTime<Utc>, DateTime<Utc>, DateTime<Utc>, Option<DateTime<Utc>>, DateTime<Utc>);
+    let found: Option<Row> = events::table
+        .find(id.0)
+        .select((
+            events::sale_start_date,
+            events::sale_end_date,
+            events::event_date,
+            events::cancelled_at,
+            clock_timestamp(),
+        ))
+        .first(conn)
+        .await
+        .optional()?;
+    Ok(found.map(|(opens_at, closes_at, takes_place_at, cancelled_at, now)| {
+        (SaleWindow { opens_at, closes_at, takes_place_at, cancelled: cancelled_at.is_some() }, now)
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_means_its_characters_and_not_a_pattern() {
+        assert_eq!(containing("100%_\\"), "%100\\%\\_\\\\%");
+        assert_eq!(containing("재즈"), "%재즈%");
+    }
+}

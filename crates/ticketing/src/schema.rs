@@ -1,0 +1,115 @@
+//! The tables and the view of `maru_ticketing`, as the migrations leave them.
+
+diesel::table! {
+    seat_layouts (id) {
+        id -> Uuid,
+        name -> Text,
+        description -> Nullable<Text>,
+        total_seats -> Int4,
+        layout_config -> Jsonb,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    events (id) {
+        id -> Uuid,
+        organizer_id -> Uuid,
+        title -> Text,
+        description -> Nullable<Text>,
+        artist_name -> Nullable<Text>,
+        venue -> Text,
+        address -> Nullable<Text>,
+        event_date -> Timestamptz,
+        sale_start_date -> Timestamptz,
+        sale_end_date -> Timestamptz,
+        poster_image_url -> Nullable<Text>,
+        seat_layout_id -> Nullable<Uuid>,
+        cancelled_at -> Nullable<Timestamptz>,
+        search_text -> Text,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    event_listings (id) {
+        id -> Uuid,
+        title -> Text,
+        description -> Nullable<Text>,
+        artist_name -> Nullable<Text>,
+        venue -> Text,
+        address -> Nullable<Text>,
+        event_date -> Timestamptz,
+        sale_start_date -> Timestamptz,
+        sale_end_date -> Timestamptz,
+        poster_image_url -> Nullable<Text>,
+        seat_layout_id -> Nullable<Uuid>,
+        search_text -> Text,
+        status -> Text,
+        ticket_type_count -> Int8,
+        min_price -> Nullable<Int8>,
+        max_price -> Nullable<Int8>,
+    }
+}
+
+diesel::table! {
+    ticket_types (id) {
+        id -> Uuid,
+        event_id -> Uuid,
+        name -> Text,
+        description -> Nullable<Text>,
+        price -> Int8,
+        total_quantity -> Int4,
+        held -> Int4,
+        sold -> Int4,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    seats (id) {
+        id -> Uuid,
+        event_id -> Uuid,
+        section -> Text,
+        row_number -> Int4,
+        seat_number -> Int4,
+        seat_label -> Text,
+        price -> Int8,
+        status -> Text,
+        reservation_id -> Nullable<Uuid>,
+        held_until -> Nullable<Timestamptz>,
+        version -> Int8,
+    }
+}
+
+diesel::table! {
+    reservations (id) {
+        id -> Uuid,
+        reservation_number -> Text,
+        event_id -> Uuid,
+        user_id -> Uuid,
+        total_amount -> Int8,
+        status -> Text,
+        payment_status -> Text,
+        payment_method -> Nullable<Text>,
+        expires_at -> Timestamptz,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    reservation_seats (reservation_id, seat_id) {
+        reservation_id -> Uuid,
+        seat_id -> Uuid,
+        price -> Int8,
+    }
+}
+
+diesel::joinable!(events -> seat_layouts (seat_layout_id));
+diesel::joinable!(reservations -> events (event_id));
+diesel::joinable!(reservation_seats -> seats (seat_id));
+diesel::allow_tables_to_appear_in_same_query!(events, seat_layouts);
+diesel::allow_tables_to_appear_in_same_query!(reservations, events);
+diesel::allow_tables_to_appear_in_same_query!(reservation_seats, seats);

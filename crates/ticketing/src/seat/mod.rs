@@ -1,0 +1,27 @@
+//! Numbered seats: the map of a hall, holding seats for five minutes, and letting go of them.
+//!
+//! All seats of a choice or none, one owner each, and a hold that ends by the database's clock even when no sweeper is
+//! alive. One guarded statement decides every race; nothing is looked up first and relied on afterwards. Rows are
+//! locked in one order everywhere: reservations before seats, each by id.
+
+pub mod expiry;
+pub mod hold;
+pub mod layout;
+pub mod map;
+pub mod reservation;
+pub mod reserve;
+pub mod store;
+
+use actix_web::web::{self, ServiceConfig};
+
+use crate::routes::PREFIXES;
+
+/// Mounts the routes of seats.
+pub fn routes(cfg: &mut ServiceConfig) {
+    for prefix in PREFIXES {
+        let reservation = format!("{prefix}/seats/reservation/{{reservation_id}}");
+        cfg.service(web::resource(format!("{prefix}/seats/events/{{event_id}}")).get(map::show_seats))
+            .service(web::resource(format!("{prefix}/seats/reserve")).post(reserve::reserve_seats))
+            .service(web::resource(reservation).get(reservation::show_reservation));
+    }
+}

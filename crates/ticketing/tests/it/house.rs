@@ -1,0 +1,204 @@
+//! A running service with events to sell, and a look behind its back.
+
+use std::time::Duration;
+
+use chassis::pg::Pg;
+use diesel::{QueryableByName, sql_query, sql_types::BigInt};
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use domain::{
+    ids::{EventId, Id, SeatId},
+    principal::Service,
+};
+use serde_json::{Value, json};
+use testkit::{Answer, Stage, TestApp, TestClient};
+use ticketing::{
+    app::MIGRATIONS,
+    config::TicketingConfig,
+    seat::{
+        layout::{LayoutConfig, Section},
+        store,
+    },
+};
+use uuid::Uuid;
+
+/// Where seats are reserved.
+pub(crate) const RESERVE: &str = "/api/v1/seats/reserve";
+/// A sale that began an hour ago and ends tomorrow.
+pub(crate) const ON_SALE: [&str; 3] = ["-1 hour", "1 day", "2 days"];
+
+/// A service, its database and its callers.
+pub(crate) struct House {
+    pub(crate) stage: Stage,
+    pub(crate) app: TestApp,
+    pub(crate) pg: Pg,
+}
+
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = BigInt)]
+    number: i64,
+}
+
+impl House {
+    /// Opens a service whose sweeper never comes round, so that only buyers move seats.
+    pub(crate) async fn open() -> Self {
+        Self::with(|_config| {}).await
+    }
+
+    /// Opens a service with other settings.
+    pub(crate) async fn with(change: impl FnOnce(&mut TicketingConfig)) -> Self {
+        let stage = Stage::new(Service::Ticketing, MIGRATIONS).await;
+        let mut config = config(&stage);
+        change(&mut config);
+        let app = stage.serve(ticketing::build(config, stage.clock.clone()).unwrap());
+        let pg = stage.pg();
+        Self { stage, app, pg }
+    }
+
+    /// Starts another replica on the same database.
+    pub(crate) fn replica(&self) -> TestApp {
+        self.stage.serve(ticketing::build(config(&self.stage), self.stage.clock.clone()).unwrap())
+    }
+
+    /// Changes the database behind the service's back.
+    pub(crate) async fn sql(&self, statements: &str) {
+        self.pg.conn().await.unwrap().batch_execute(statements).await.unwrap();
+    }
+
+    /// Says whether the database refuses a statement.
+    pub(crate) async fn refuses(&self, statement: &str) -> bool {
+        self.pg.conn().await.unwrap().batch_execute(statement).await.is_err()
+    }
+
+    /// Reads one number, `SELECT ... AS number`.
+    pub(crate) async fn number(&self, query: &str) -> i64 {
+        let mut conn = self.pg.conn().await.unwrap();
+        sql_query(query).get_result::<Number>(&mut conn).await.unwrap().number
+    }
+
+    /// Makes an event; its sale opens, closes, and it takes place that long from now.
+    pub(crate) async fn event(&self, title: &str, [opens, closes, takes_place]: [&str; 3]) -> EventId {
+        let event = self.stage.clock.id::<EventId>();
+        self.sql(&format!(
+            "INSERT INTO events (id, organizer_id, title, artist_name, venue, address, event_date, sale_start_date, \
+             sale_end_date) VALUES ('{event}', '{event}', '{title}', '마루 콰르텟', '마루홀', '서울 종로구', \
+             now() + interval '{takes_place}', now() + interval '{opens}', now() + interval '{closes}')"
+        ))
+        .await;
+        event
+    }
+
+    /// Gives an event one section of seats and returns them in order.
+    pub(crate) async fn seats(&self, event: EventId, seats_per_row: i32) -> Vec<SeatId> {
+        let section = Section { name: "A".to_owned(), rows: 1, seats_per_row, price: 50_000, start_row: 1 };
+        let layout = LayoutConfig { sections: vec![section] };
+        let config = serde_json::to_string(&layout).unwrap();
+        self.sql(&format!(
+            "INSERT INTO seat_layouts (id, name, total_seats, layout_config) \
+             VALUES ('{event}', 'hall', {seats_per_row}, '{config}'); \
+             UPDATE events SET seat_layout_id = id WHERE id = '{event}'"
+        ))
+        .await;
+        let mut conn = self.pg.conn().await.unwrap();
+        store::insert_missing(&mut conn, event, &layout.places(), || self.stage.clock.id()).await.unwrap();
+        let seats = store::list(&mut conn, event).await.unwrap();
+        seats.into_iter().map(|seat| SeatId(seat.id)).collect()
+    }
+
+    /// Makes an event on sale with that many seats.
+    pub(crate) async fn seated_event(&self, seats: i32) -> (EventId, Vec<SeatId>) {
+        let event = self.event("달빛 재즈", ON_SALE).await;
+        (event, self.seats(event, seats).await)
+    }
+
+    /// Gives an event a ticket type.
+    pub(crate) async fn ticket_type(&self, event: EventId, name: &str, price: i64, total: i32) -> Uuid {
+        let id = self.stage.clock.uuid();
+        self.sql(&format!(
+            "INSERT INTO ticket_types (id, event_id, name, price, total_quantity) \
+             VALUES ('{id}', '{event}', '{name}', {price}, {total})"
+        ))
+        .await;
+        id
+    }
+
+    /// Lets the time of every hold pass, as the database sees it.
+    pub(crate) async fn let_holds_end(&self) {
+        self.sql(
+            "UPDATE seats SET held_until = clock_timestamp() - interval '1 second' WHERE status = 'locked'; \
+             UPDATE reservations SET expires_at = clock_timestamp() - interval '1 second' WHERE status = 'pending'",
+        )
+        .await;
+    }
+
+    /// Fails the test unless every seat, hold and reservation agree with each other.
+    pub(crate) async fn assert_sound(&self) {
+        let orphans = self
+            .number(
+                "SELECT count(*) AS number FROM seats s LEFT JOIN reservations r ON r.id = s.reservation_id \
+                 LEFT JOIN reservation_seats k ON k.reservation_id = r.id AND k.seat_id = s.id \
+                 WHERE s.status <> 'available' AND (k.seat_id IS NULL OR r.event_id <> s.event_id)",
+            )
+            .await;
+        assert_eq!(orphans, 0, "seats that are held by nothing");
+        let torn = self
+            .number(
+                "SELECT count(*) AS number FROM reservations r JOIN reservation_seats k ON k.reservation_id = r.id \
+                 JOIN seats s ON s.id = k.seat_id WHERE r.status IN ('pending', 'confirmed') \
+                 AND r.expires_at > clock_timestamp() AND s.reservation_id IS DISTINCT FROM r.id",
+            )
+            .await;
+        assert_eq!(torn, 0, "live reservations that lost a seat");
+        let wrong = self
+            .number(
+                "SELECT count(*) AS number FROM reservations r WHERE total_amount IS DISTINCT FROM \
+                 (SELECT sum(price) FROM reservation_seats k WHERE k.reservation_id = r.id)",
+            )
+            .await;
+        assert_eq!(wrong, 0, "reservations with a wrong total");
+    }
+}
+
+/// A configuration for a stage: the sweeper looks once, at the start, and then not within any test's time.
+pub(crate) fn config(stage: &Stage) -> TicketingConfig {
+    TicketingConfig {
+        base: stage.base_config(),
+        port: 0,
+        hold_ttl: Duration::from_mins(5),
+        hold_sweep_ms: 3_600_000,
+        max_seats_per_reservation: 4,
+    }
+}
+
+/// Writes the body of a reservation.
+pub(crate) fn wish(event: EventId, seats: &[SeatId]) -> Value {
+    json!({"eventId": event, "seatIds": seats})
+}
+
+/// Reserves seats.
+pub(crate) async fn reserve(buyer: &TestClient, event: EventId, seats: &[SeatId]) -> Answer {
+    buyer.post(RESERVE, wish(event, seats)).await
+}
+
+/// Reads an id.
+pub(crate) fn id<I: Id>(value: &Value) -> I {
+    I::from_uuid(value.as_str().unwrap().parse().unwrap())
+}
+
+/// Fails the test unless `work` locks the two seats in the order of their ids: it must wait for the first without
+/// holding the second.
+pub(crate) async fn assert_locks_in_order<T>(house: &House, seats: &[SeatId], work: impl Future<Output = T>) -> T {
+    let mut ordered = seats.to_vec();
+    ordered.sort();
+    let mut rival = house.pg.conn().await.unwrap();
+    let lock = |seat: SeatId| format!("SELECT FROM seats WHERE id = '{seat}' FOR UPDATE NOWAIT");
+    rival.batch_execute(&format!("BEGIN; {}", lock(ordered[0]))).await.unwrap();
+    let waiting = "SELECT count(*) AS number FROM pg_stat_activity WHERE datname = current_database() \
+                   AND wait_event_type = 'Lock'";
+    let check = async {
+        testkit::eventually(Duration::from_secs(3), || async { house.number(waiting).await == 1 }).await;
+        rival.batch_execute(&lock(ordered[1])).await.unwrap();
+        rival.batch_execute("ROLLBACK").await.unwrap();
+    };
+    tokio::join!(work, check).0
+}

@@ -1,0 +1,9 @@
+//! `maru-ticketing` over HTTP, on a real database.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
+
+mod events;
+mod expiry;
+mod hold;
+mod house;
+mod refusals;
+mod seed;
