@@ -1,0 +1,97 @@
+//! How `maru-session` is put together.
+
+use std::sync::Arc;
+
+use chassis::{
+    cli::Program, clock::Clock, pg::PgConfig, problem::Outcome, server::Bound, service::Foundation,
+    telemetry::TelemetryConfig,
+};
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use domain::principal::Service;
+use utoipa::OpenApi as _;
+
+use crate::{config::SessionConfig, development, routes, sessions::codes::Codes};
+
+/// The schema of `maru_session`.
+pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/session");
+
+/// What handlers stand on; clones share it.
+#[derive(Clone)]
+pub struct App {
+    /// Pools, clock, life.
+    pub ground: Foundation,
+    /// The configuration.
+    pub config: Arc<SessionConfig>,
+    /// Where session codes are drawn from.
+    pub codes: Codes,
+}
+
+/// Builds the service and starts to listen.
+///
+/// # Errors
+/// Returns a problem when a URL or key cannot be read or the port is taken.
+pub fn build(config: SessionConfig, clock: Clock) -> Outcome<Bound> {
+    App::new(config, clock)?.listen()
+}
+
+impl App {
+    /// Builds what handlers stand on.
+    ///
+    /// # Errors
+    /// Returns a problem when a URL or key cannot be read.
+    pub fn new(config: SessionConfig, clock: Clock) -> Outcome<Self> {
+        Ok(Self {
+            ground: Foundation::new(Service::Session, config.base.clone(), clock)?,
+            codes: Codes::random(),
+            config: Arc::new(config),
+        })
+    }
+
+    /// Starts to listen.
+    ///
+    /// # Errors
+    /// Returns a problem when the port is taken.
+    pub fn listen(self) -> Outcome<Bound> {
+        let data = actix_web::web::Data::new(self.clone());
+        self.ground.listen(self.config.port, self.ground.health(), routes::Api::openapi(), move |cfg| {
+            cfg.app_data(data.clone()).configure(routes::configure);
+        })
+    }
+}
+
+/// The binary.
+#[derive(Debug)]
+pub struct Session;
+
+impl Program for Session {
+    type Config = SessionConfig;
+    type Command = development::Command;
+
+    const SERVICE: Service = Service::Session;
+    const BINARY: &'static str = "maru-session";
+    const ABOUT: &'static str = "Sessions and the presentation timer";
+
+    fn telemetry(config: &SessionConfig) -> &TelemetryConfig {
+        &config.base.telemetry
+    }
+
+    fn probe_port(config: &SessionConfig) -> u16 {
+        config.port
+    }
+
+    fn database(config: &SessionConfig) -> Option<(&PgConfig, EmbeddedMigrations)> {
+        Some((&config.base.pg, MIGRATIONS))
+    }
+
+    fn openapi() -> utoipa::openapi::OpenApi {
+        routes::Api::openapi()
+    }
+
+    async fn build(config: SessionConfig) -> Outcome<Bound> {
+        build(config, Clock::system())
+    }
+
+    async fn command(config: SessionConfig, command: development::Command) -> Outcome<()> {
+        development::run(App::new(config, Clock::system())?, command).await
+    }
+}

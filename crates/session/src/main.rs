@@ -1,0 +1,7 @@
+//! The binary `maru-session`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    chassis::cli::main::<session::Session>()
+}

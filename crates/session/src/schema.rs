@@ -1,0 +1,37 @@
+//! The tables of `maru_session`, as the migrations leave them.
+
+diesel::table! {
+    sessions (id) {
+        id -> Uuid,
+        user_id -> Uuid,
+        title -> Text,
+        description -> Nullable<Text>,
+        kind -> Text,
+        status -> Text,
+        session_code -> Text,
+        event_id -> Nullable<Uuid>,
+        settings -> Jsonb,
+        metadata -> Jsonb,
+        summary -> Nullable<Jsonb>,
+        started_at -> Nullable<Timestamptz>,
+        ended_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    timers (session_id) {
+        session_id -> Uuid,
+        duration_seconds -> Integer,
+        alerts -> Jsonb,
+        started_at -> Nullable<Timestamptz>,
+        anchor_at -> Nullable<Timestamptz>,
+        paused_at -> Nullable<Timestamptz>,
+        accumulated_ms -> BigInt,
+        version -> BigInt,
+    }
+}
+
+diesel::joinable!(timers -> sessions (session_id));
+diesel::allow_tables_to_appear_in_same_query!(sessions, timers);
