@@ -61,6 +61,10 @@ pub struct Edge {
 #[derive(Clone, Copy, Debug)]
 pub struct PassedOn;
 
+/// Names the route of an answer for logs and metrics, where the framework's own router did not choose it.
+#[derive(Clone, Copy, Debug)]
+pub struct RouteName(pub &'static str);
+
 /// The middleware around everything a process serves.
 pub async fn edge<B: MessageBody + 'static>(
     mut req: ServiceRequest,
@@ -106,9 +110,10 @@ pub async fn edge<B: MessageBody + 'static>(
     };
     match outcome {
         Ok(mut response) => {
-            let route = response.request().match_pattern().unwrap_or_else(|| "unknown".to_owned());
+            let route = route_of(&response);
             edge.mark(response.headers_mut(), &context);
-            if edge.lifecycle.is_draining() {
+            // A socket that was just granted is told to go by its service, not by its handshake.
+            if edge.lifecycle.is_draining() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 response.response_mut().head_mut().set_connection_type(actix_http::ConnectionType::Close);
             }
             span.record("route", route.as_str());
@@ -227,6 +232,11 @@ fn normalise(response: actix_web::HttpResponse) -> actix_web::HttpResponse {
         answer.headers_mut().insert(header::ALLOW, allow.clone());
     }
     answer
+}
+
+fn route_of<B>(response: &ServiceResponse<B>) -> String {
+    let named = response.response().extensions().get::<RouteName>().map(|name| name.0.to_owned());
+    named.or_else(|| response.request().match_pattern()).unwrap_or_else(|| "unknown".to_owned())
 }
 
 fn observe(method: &actix_web::http::Method, route: &str, status: StatusCode, started: Instant) {

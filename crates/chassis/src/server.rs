@@ -10,6 +10,7 @@ use actix_web::{
 };
 use clap::Args;
 use domain::fault::common;
+use futures_util::future::join_all;
 
 use crate::{
     clock::Clock,
@@ -99,6 +100,7 @@ pub struct Serving<F> {
 pub struct Bound {
     addr: SocketAddr,
     server: Server,
+    beside: Vec<Server>,
     lifecycle: Lifecycle,
     drain_delay: Duration,
     shutdown_timeout: Duration,
@@ -147,6 +149,9 @@ where
     .keep_alive(KEEP_ALIVE)
     .max_connections(MAX_CONNECTIONS)
     .tcp_nodelay(true)
+    // A person's client that closes its side has left, and work for it is dropped. Between our own processes a half-closed
+    // connection is one that still listens.
+    .h1_allow_half_closed(behind_gateway)
     .shutdown_timeout(http.shutdown_timeout_seconds)
     .disable_signals()
     .bind((http.host.as_str(), port))?;
@@ -154,6 +159,7 @@ where
     Ok(Bound {
         addr,
         server: server.run(),
+        beside: Vec::new(),
         lifecycle,
         drain_delay: Duration::from_millis(http.drain_delay_ms),
         shutdown_timeout: Duration::from_secs(http.shutdown_timeout_seconds),
@@ -164,6 +170,14 @@ impl Bound {
     /// Returns the address it listens on.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Runs another server of this process beside this one: it is served for as long, and stops right after it.
+    #[must_use]
+    pub fn beside(mut self, other: Self) -> Self {
+        self.beside.push(other.server);
+        self.beside.extend(other.beside);
+        self
     }
 
     /// Returns the life of its process.
@@ -181,7 +195,7 @@ impl Bound {
     /// # Errors
     /// Returns an error when the listener fails.
     pub async fn run(self) -> std::io::Result<()> {
-        let Self { addr, server, lifecycle, drain_delay, shutdown_timeout } = self;
+        let Self { addr, server, beside, lifecycle, drain_delay, shutdown_timeout } = self;
         tracing::info!(%addr, "serving");
         let handle = server.handle();
         let life = lifecycle.clone();
@@ -203,7 +217,14 @@ impl Bound {
                 () = signal() => handle.stop(false).await,
             }
         });
-        server.await?;
+        let others: Vec<ServerHandle> = beside.iter().map(Server::handle).collect();
+        let served = async {
+            let outcome = server.await;
+            join_all(others.iter().map(|other| other.stop(false))).await;
+            outcome
+        };
+        let (outcome, _) = futures_util::join!(served, join_all(beside));
+        outcome?;
         lifecycle.stop();
         if !lifecycle.finished(shutdown_timeout).await {
             tracing::warn!("some tasks did not end in time");

@@ -13,8 +13,10 @@ use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
-/// Appended to every filter: this library writes what people said when a provider's answer cannot be read.
-const ALWAYS: &str = "async_openai=off,hyper_util=warn,reqwest=warn,opentelemetry=warn,actix_http=warn,h2=warn";
+/// Appended to every filter: the first writes what people said when a provider's answer cannot be read, the second every
+/// statement's parameters when it is asked for details.
+const ALWAYS: &str =
+    "async_openai=off,tokio_postgres=info,hyper_util=warn,reqwest=warn,opentelemetry=warn,actix_http=warn,h2=warn";
 
 /// Bucket bounds of `http_request_duration_seconds`, chosen around the goals: 1 ms to 10 s.
 const LATENCY_BUCKETS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];

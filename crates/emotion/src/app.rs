@@ -1,0 +1,116 @@
+//! How `maru-emotion` is put together.
+
+use std::sync::Arc;
+
+use chassis::{
+    cli::Program, clock::Clock, pg::PgConfig, problem::Outcome, server::Bound, service::Foundation,
+    telemetry::TelemetryConfig,
+};
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use domain::principal::Service;
+use utoipa::OpenApi as _;
+
+use crate::{
+    companion::{Companion, OfflineCompanion},
+    config::EmotionConfig,
+    development, reply, routes,
+    socket::Patience,
+};
+
+/// The schema of `maru_emotion`.
+pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/emotion");
+
+/// What handlers stand on; clones share it.
+#[derive(Clone)]
+pub struct App {
+    /// Pools, clock, life.
+    pub ground: Foundation,
+    /// The configuration.
+    pub config: Arc<EmotionConfig>,
+    /// Who answers.
+    pub companion: Arc<dyn Companion>,
+    /// How long sockets are waited for.
+    pub patience: Patience,
+}
+
+/// Builds the service and starts to listen.
+///
+/// # Errors
+/// Returns a problem when a URL or key cannot be read or the port is taken.
+pub fn build(config: EmotionConfig, clock: Clock) -> Outcome<Bound> {
+    build_with(config, clock, Arc::new(OfflineCompanion::default()), Patience::default())
+}
+
+/// Builds the service with a companion and a patience of the caller's choice.
+///
+/// # Errors
+/// Returns a problem when a URL or key cannot be read or the port is taken.
+pub fn build_with(
+    config: EmotionConfig,
+    clock: Clock,
+    companion: Arc<dyn Companion>,
+    patience: Patience,
+) -> Outcome<Bound> {
+    let app = App::new(config, clock, companion, patience)?;
+    reply::sweep(&app.ground.lifecycle, app.ground.pg.clone());
+    // Being offline is a way to run, not a fault: the part's name says it, its status stays `ok`.
+    let health = app.ground.health().uses(app.companion.health_part(), || std::future::ready(true));
+    let data = actix_web::web::Data::new(app.clone());
+    app.ground.listen(app.config.port, health, routes::Api::openapi(), move |cfg| {
+        cfg.app_data(data.clone()).configure(routes::configure);
+    })
+}
+
+impl App {
+    /// Builds what handlers stand on.
+    ///
+    /// # Errors
+    /// Returns a problem when a URL or key cannot be read.
+    pub fn new(
+        config: EmotionConfig,
+        clock: Clock,
+        companion: Arc<dyn Companion>,
+        patience: Patience,
+    ) -> Outcome<Self> {
+        let ground = Foundation::new(Service::Emotion, config.base.clone(), clock)?;
+        Ok(Self { ground, config: Arc::new(config), companion, patience })
+    }
+}
+
+/// The binary.
+#[derive(Debug)]
+pub struct Emotion;
+
+impl Program for Emotion {
+    type Config = EmotionConfig;
+    type Command = development::Command;
+
+    const SERVICE: Service = Service::Emotion;
+    const BINARY: &'static str = "maru-emotion";
+    const ABOUT: &'static str = "Conversations with a companion that streams its replies";
+
+    fn telemetry(config: &EmotionConfig) -> &TelemetryConfig {
+        &config.base.telemetry
+    }
+
+    fn probe_port(config: &EmotionConfig) -> u16 {
+        config.port
+    }
+
+    fn database(config: &EmotionConfig) -> Option<(&PgConfig, EmbeddedMigrations)> {
+        Some((&config.base.pg, MIGRATIONS))
+    }
+
+    fn openapi() -> utoipa::openapi::OpenApi {
+        routes::Api::openapi()
+    }
+
+    async fn build(config: EmotionConfig) -> Outcome<Bound> {
+        build(config, Clock::system())
+    }
+
+    async fn command(config: EmotionConfig, command: development::Command) -> Outcome<()> {
+        let companion = Arc::new(OfflineCompanion::default());
+        development::run(App::new(config, Clock::system(), companion, Patience::default())?, command).await
+    }
+}

@@ -1,0 +1,116 @@
+//! Conversations: whose they are and what they were about.
+//!
+//! A socket's conversation is announced to its client at once and written with the first message, so that looking in
+//! leaves no empty rows behind. Until then it is a short-lived note in Redis, which every replica can read.
+
+mod announced;
+pub mod create;
+pub mod list;
+pub mod show;
+pub mod store;
+
+use std::time::Duration;
+
+use actix_web::web::{self, ServiceConfig};
+use chassis::problem::Outcome;
+use domain::{
+    fault::{Fault, Kind},
+    ids::{ConversationId, Id, UserId},
+    time::Instant,
+};
+use serde::Serialize;
+use tokio::time::timeout;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+pub use store::Conversation;
+
+use crate::app::App;
+
+/// No such conversation, or somebody else's.
+pub const NOT_FOUND: Fault = Fault::new(
+    Kind::NotFound,
+    "session_not_found",
+    "감정 세션을 찾을 수 없습니다.",
+    "There is no such emotion session.",
+);
+/// The conversation has ended and takes no more messages.
+pub const ENDED: Fault =
+    Fault::new(Kind::Conflict, "session_ended", "이미 종료된 세션입니다.", "This session has already ended.");
+
+/// Longest a new socket waits for its conversation to be noted in Redis.
+const ANNOUNCE_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// Mounts the routes of conversations.
+pub fn routes(cfg: &mut ServiceConfig) {
+    cfg.service(web::resource(["/emotion/sessions", "/emotion/sessions/"]).post(create::create))
+        .service(web::resource("/emotion/sessions/user/{user_id}").get(list::list))
+        .service(web::resource("/emotion/sessions/{session_id}").get(show::show));
+}
+
+/// A conversation as its owner sees it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ConversationView {
+    /// The conversation.
+    pub session_id: Uuid,
+    /// Whose it is.
+    pub user_id: Uuid,
+    /// The feeling it was about.
+    pub emotion_label: Option<String>,
+    /// What it was about.
+    pub topic: Option<String>,
+    /// What set it off.
+    pub trigger_summary: Option<String>,
+    /// What was found.
+    pub insight_summary: Option<String>,
+    /// When it began.
+    pub started_at: Instant,
+    /// When it ended.
+    pub ended_at: Option<Instant>,
+}
+
+impl From<Conversation> for ConversationView {
+    fn from(conversation: Conversation) -> Self {
+        Self {
+            session_id: conversation.id,
+            user_id: conversation.user_id,
+            emotion_label: conversation.emotion_label,
+            topic: conversation.topic,
+            trigger_summary: conversation.trigger_summary,
+            insight_summary: conversation.insight_summary,
+            started_at: conversation.started_at.into(),
+            ended_at: conversation.ended_at.map(Into::into),
+        }
+    }
+}
+
+/// Begins a conversation that is written with its first message.
+///
+/// Without Redis it begins all the same, and until the first message only this socket knows of it.
+pub async fn announce(app: &App, owner: UserId) -> Conversation {
+    let id: ConversationId = app.ground.clock.id();
+    let conversation = Conversation::new(id, owner, app.ground.clock.now());
+    match timeout(ANNOUNCE_TIMEOUT, announced::put(&app.ground.redis, &conversation)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(problem)) => tracing::debug!(code = problem.code(), "a new conversation was not noted"),
+        Err(_elapsed) => tracing::debug!("a new conversation was not noted in time"),
+    }
+    conversation
+}
+
+/// Returns a conversation of `owner`, written or only announced.
+///
+/// # Errors
+/// [`NOT_FOUND`] when there is none, or it is somebody else's.
+pub async fn get(app: &App, owner: UserId, id: ConversationId) -> Outcome<Conversation> {
+    let written = {
+        let mut conn = app.ground.pg.conn().await?;
+        store::find(&mut conn, id).await?
+    };
+    let found = match written {
+        Some(conversation) => Some(conversation),
+        // Without Redis an unspoken conversation is forgotten: nothing was said in it.
+        None => announced::find(&app.ground.redis, id).await.unwrap_or_default(),
+    };
+    found.filter(|conversation| conversation.user_id == owner.uuid()).ok_or_else(|| NOT_FOUND.into())
+}

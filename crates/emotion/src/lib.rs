@@ -1,0 +1,19 @@
+//! Conversations with a companion that listens.
+//!
+//! A person says something, over a socket or a request, and the reply is streamed back word by word. A reply is a job of
+//! its own: whoever asked is only its viewer and may leave, and the reply is finished and kept all the same. What people
+//! say here is nobody else's business: no log line and no trace holds it.
+
+pub mod app;
+pub mod companion;
+pub mod config;
+pub mod conversation;
+pub mod development;
+mod page;
+pub mod reply;
+pub mod routes;
+mod schema;
+pub mod socket;
+pub mod step;
+
+pub use app::{Emotion, build, build_with};

@@ -1,0 +1,155 @@
+//! Refuses a frame by the length its header declares.
+//!
+//! The WebSocket library compares a frame with its limit only once the whole frame has arrived, and keeps all of it until
+//! then: one declared gigabyte would be a gigabyte of memory. This reads the headers as they pass and ends the stream at
+//! the first frame that is too large, before any of its payload is kept.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use actix_web::{error::PayloadError, web::Bytes};
+use futures_util::Stream;
+
+/// Longest header: two bytes, eight of length, four of mask.
+const HEADER_MAX: usize = 14;
+
+/// A stream of bytes in which no frame is longer than a limit.
+pub(super) struct FrameGuard<S> {
+    inner: S,
+    limit: u64,
+    header: Header,
+    /// Payload bytes of the current frame that have not passed yet.
+    left: u64,
+}
+
+impl<S> FrameGuard<S> {
+    /// Guards `inner`, which begins at the start of a frame.
+    pub(super) fn new(inner: S, limit: usize) -> Self {
+        Self { inner, limit: u64::try_from(limit).unwrap_or(u64::MAX), header: Header::default(), left: 0 }
+    }
+
+    /// Looks at what passes; returns whether every frame that begins in it is small enough.
+    fn admits(&mut self, mut bytes: &[u8]) -> bool {
+        loop {
+            let passing = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
+            self.left = self.left.saturating_sub(u64::try_from(passing).unwrap_or(u64::MAX));
+            let Some((first, rest)) = bytes.get(passing..).and_then(<[u8]>::split_first) else { return true };
+            bytes = rest;
+            if let Some(length) = self.header.push(*first) {
+                if length > self.limit {
+                    return false;
+                }
+                self.left = length;
+            }
+        }
+    }
+}
+
+impl<S: Stream<Item = Result<Bytes, PayloadError>> + Unpin> Stream for FrameGuard<S> {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let item = ready!(Pin::new(&mut self.inner).poll_next(cx));
+        Poll::Ready(match item {
+            Some(Ok(bytes)) if !self.admits(&bytes) => Some(Err(PayloadError::Overflow)),
+            other => other,
+        })
+    }
+}
+
+/// A frame's header, byte by byte.
+#[derive(Default)]
+struct Header {
+    bytes: [u8; HEADER_MAX],
+    read: usize,
+}
+
+impl Header {
+    /// Adds a byte; returns the payload's length once the header is whole.
+    fn push(&mut self, byte: u8) -> Option<u64> {
+        *self.bytes.get_mut(self.read)? = byte;
+        self.read += 1;
+        let [_, second, extended @ ..] = self.bytes;
+        if self.read < 2 {
+            return None;
+        }
+        let length_bytes = match second & 0x7f {
+            126 => 2,
+            127 => 8,
+            _ => 0,
+        };
+        let mask_bytes = if second & 0x80 == 0 { 0 } else { 4 };
+        if self.read < 2 + length_bytes + mask_bytes {
+            return None;
+        }
+        self.read = 0;
+        let extended = extended.iter().take(length_bytes).fold(0, |length, byte| (length << 8) | u64::from(*byte));
+        Some(if length_bytes == 0 { u64::from(second & 0x7f) } else { extended })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{StreamExt, stream};
+
+    use super::*;
+
+    /// A masked text frame, as a client sends it, of which only `sent` payload bytes follow.
+    fn frame(length: usize, sent: usize) -> Vec<u8> {
+        let mut bytes = vec![0x81];
+        match length {
+            0..=125 => bytes.push(0x80 | u8::try_from(length).unwrap()),
+            126..=0xffff => {
+                bytes.push(0xfe);
+                bytes.extend(u16::try_from(length).unwrap().to_be_bytes());
+            }
+            _ => {
+                bytes.push(0xff);
+                bytes.extend(u64::try_from(length).unwrap().to_be_bytes());
+            }
+        }
+        bytes.extend([1, 2, 3, 4]);
+        bytes.resize(bytes.len() + sent, b'x');
+        bytes
+    }
+
+    /// Sends bytes in chunks; returns what passed and whether it ended with a refusal.
+    async fn pass(bytes: &[u8], chunk: usize) -> (usize, bool) {
+        let chunks: Vec<_> = bytes.chunks(chunk).map(|c| Ok(Bytes::copy_from_slice(c))).collect();
+        let mut guard = FrameGuard::new(stream::iter(chunks), 1_000);
+        let mut passed = 0;
+        while let Some(item) = guard.next().await {
+            match item {
+                Ok(bytes) => passed += bytes.len(),
+                Err(_) => return (passed, true),
+            }
+        }
+        (passed, false)
+    }
+
+    #[tokio::test]
+    async fn frames_within_the_limit_pass_however_they_are_cut() {
+        let mut bytes = Vec::new();
+        for length in [0, 1, 125, 126, 127, 999, 1_000, 3] {
+            bytes.extend(frame(length, length));
+        }
+        for chunk in [1, 2, 3, 7, 128, 4_096] {
+            assert_eq!(pass(&bytes, chunk).await, (bytes.len(), false), "{chunk}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_frame_that_declares_too_much_is_refused_by_its_header() {
+        for length in [1_001, 70_000, 1 << 40] {
+            let mut bytes = frame(10, 10);
+            let before = bytes.len();
+            bytes.extend(frame(length, 0));
+            let (passed, refused) = pass(&bytes, 1).await;
+            assert!(refused && passed < before + HEADER_MAX, "{length}: {passed}");
+        }
+        let most = [0x81, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+        assert!(pass(&most, 5).await.1);
+    }
+}

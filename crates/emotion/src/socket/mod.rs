@@ -1,0 +1,151 @@
+//! The socket a conversation is held over, in the document's dialect.
+//!
+//! Who may open it is decided before the upgrade and said after it, by a close code: 4400 for a `user_id` that is no id,
+//! 4401 for nobody, 4403 for somebody else's `user_id`, 4404 for a conversation that is not theirs. A socket only shows
+//! replies; closing it stops none.
+
+pub mod frames;
+mod guard;
+mod viewer;
+
+use std::time::Duration;
+
+use actix_web::{
+    FromRequest, HttpRequest, HttpResponse, dev,
+    web::{self, Data, Payload, Query, ServiceConfig},
+};
+use actix_ws::{CloseCode, CloseReason};
+use chassis::{
+    edge::Language,
+    principal::Anyone,
+    problem::{Outcome, ProblemView},
+};
+use domain::{
+    fault::{Fault, Kind},
+    ids::{ConversationId, UserId},
+};
+use serde::Deserialize;
+use tracing::Instrument;
+use utoipa::IntoParams;
+
+use self::guard::FrameGuard;
+use crate::{
+    app::App,
+    conversation::{self, Conversation},
+};
+
+/// Largest frame, and largest message over several frames: a message with every letter escaped fits.
+const FRAME_MAX: usize = 32 * 1024;
+
+/// The path is for WebSockets only.
+const UPGRADE_NEEDED: Fault = Fault::new(
+    Kind::Malformed,
+    "websocket_needed",
+    "이 경로는 WebSocket으로만 열 수 있습니다.",
+    "This path can only be opened as a WebSocket.",
+);
+
+/// Mounts the socket.
+pub fn routes(cfg: &mut ServiceConfig) {
+    cfg.service(web::resource("/ws/emotion").get(open));
+}
+
+/// How long a socket is waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// How often the client is pinged; under the 60 s after which proxies drop idle connections.
+    pub ping_every: Duration,
+    /// After how much silence it is taken for gone: two pings without an answer.
+    pub silence: Duration,
+    /// How long it may take to accept one frame. A slower reader is let go, and finds the reply among the steps.
+    pub send: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { ping_every: Duration::from_secs(20), silence: Duration::from_secs(45), send: Duration::from_secs(5) }
+    }
+}
+
+/// Whose conversation, and which.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct OpenQuery {
+    /// The caller's own id.
+    #[param(value_type = UserId, required = true)]
+    user_id: Option<String>,
+    /// A conversation to go on with; a new one when absent.
+    #[param(value_type = Option<ConversationId>)]
+    session_id: Option<String>,
+}
+
+/// Opens the socket of a conversation.
+///
+/// The first frame of the server is `{"session_id", "notice"}`. The client sends `{"user_input", "step_type"?,
+/// "system_prompt"?}` and gets `{"token"}` frames, whose texts together are the reply, and then `{"done": true,
+/// "step_id", "created_at"}`. A message that is refused gets `{"error": {"code", "message"}}` and the socket stays open.
+///
+/// Close codes: 1001 the service stops, 1007 not UTF-8, 1009 a frame over 32 KiB, 4400 `user_id` is missing or no id,
+/// 4401 not signed in, 4403 another person's `user_id`, 4404 no such conversation.
+///
+/// **Permissions**: a signed-in person, in conversations of their own.
+#[utoipa::path(
+    get, path = "/ws/emotion", tag = "steps", security(("bearer" = [])), params(OpenQuery),
+    responses(
+        (status = 101, description = "The socket is open: see `ClientFrame` and `ServerFrame`"),
+        (status = 400, description = "`websocket_needed`", body = ProblemView)
+    )
+)]
+pub async fn open(
+    app: Data<App>,
+    caller: Anyone,
+    language: Language,
+    query: Query<OpenQuery>,
+    req: HttpRequest,
+    payload: Payload,
+) -> Outcome<HttpResponse> {
+    let guarded = FrameGuard::new(payload, FRAME_MAX);
+    let payload = Payload::from_request(&req, &mut dev::Payload::Stream { payload: Box::pin(guarded) }).into_inner();
+    let opened = payload.and_then(|payload| actix_ws::handle(&req, payload));
+    let (response, session, frames) = opened.map_err(|_handshake| UPGRADE_NEEDED)?;
+    let admitted = admit(&app, caller, &query).await?;
+    let frames = frames.max_frame_size(FRAME_MAX).aggregate_continuations().max_continuation_size(FRAME_MAX);
+    let serving = async move {
+        match admitted {
+            Ok(conversation) => viewer::serve(app.as_ref().clone(), session, frames, conversation, language.0).await,
+            Err(refusal) => viewer::refuse(app.patience, session, frames, refusal).await,
+        }
+    };
+    // Bound to this worker's thread by the frames. It ends with its connection or with the service, whichever is first,
+    // and the server waits for its connections.
+    actix_web::rt::spawn(serving.instrument(tracing::Span::current()));
+    Ok(response)
+}
+
+/// Decides who may talk where; a refusal is the reason the socket is closed with.
+async fn admit(app: &App, caller: Anyone, query: &OpenQuery) -> Outcome<Result<Conversation, CloseReason>> {
+    let refuse = |code: u16, reason: &str| {
+        Ok(Err(CloseReason { code: CloseCode::Other(code), description: Some(reason.to_owned()) }))
+    };
+    let Some(person) = caller.0 else {
+        return refuse(4401, "authentication is required");
+    };
+    let Some(user_id) = query.user_id.as_deref().and_then(|text| text.parse::<UserId>().ok()) else {
+        return refuse(4400, "user_id is missing or not a UUID");
+    };
+    if user_id != person.user_id {
+        return refuse(4403, "user_id is not yours");
+    }
+    // Clients that build the address from a form leave `session_id=` behind.
+    let Some(session_id) = query.session_id.as_deref().filter(|text| !text.is_empty()) else {
+        return Ok(Ok(conversation::announce(app, user_id).await));
+    };
+    let Ok(session_id) = session_id.parse::<ConversationId>() else {
+        return refuse(4404, "there is no such session");
+    };
+    match conversation::get(app, user_id, session_id).await {
+        Ok(conversation) => Ok(Ok(conversation)),
+        Err(problem) if problem.code() == conversation::NOT_FOUND.code => refuse(4404, "there is no such session"),
+        Err(problem) => Err(problem),
+    }
+}

@@ -1,0 +1,117 @@
+//! `maru-emotion` over real HTTP and WebSockets, with a database of its own in every test.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
+
+mod faults;
+mod logs;
+mod replies;
+mod rest;
+mod schema;
+mod sockets;
+
+use std::{sync::Arc, time::Duration};
+
+use domain::principal::Service;
+use emotion::{
+    companion::{Companion, OfflineCompanion, Pieces, Prompt},
+    config::EmotionConfig,
+    socket::Patience,
+};
+use futures_util::{StreamExt, stream};
+use serde_json::{Value, json};
+use testkit::{Socket, Stage, TestApp, TestClient};
+use tokio::sync::Semaphore;
+
+/// Sets the stage and serves `maru-emotion` with the offline companion, which does not pause.
+pub async fn start() -> (Stage, TestApp) {
+    start_with(Arc::new(OfflineCompanion::new(Duration::ZERO)), Patience::default()).await
+}
+
+/// Sets the stage and serves `maru-emotion` with a companion and a patience.
+pub async fn start_with(companion: Arc<dyn Companion>, patience: Patience) -> (Stage, TestApp) {
+    let stage = Stage::new(Service::Emotion, emotion::app::MIGRATIONS).await;
+    let app = stage.serve(emotion::build_with(config(&stage), stage.clock.clone(), companion, patience).unwrap());
+    (stage, app)
+}
+
+/// The configuration of a test's `maru-emotion`.
+pub fn config(stage: &Stage) -> EmotionConfig {
+    EmotionConfig { base: stage.base_config(), port: 0 }
+}
+
+/// Says its words one by one, each only when it is let.
+pub struct Prompted {
+    words: Vec<String>,
+    /// One permit a word.
+    pub permits: Arc<Semaphore>,
+}
+
+impl Prompted {
+    /// Knows `words`, and may say none of them yet.
+    pub fn new(words: &[&str]) -> Arc<Self> {
+        Arc::new(Self { words: words.iter().map(ToString::to_string).collect(), permits: Arc::new(Semaphore::new(0)) })
+    }
+
+    /// Lets it say `words` more.
+    pub fn let_say(&self, words: usize) {
+        self.permits.add_permits(words);
+    }
+}
+
+impl Companion for Prompted {
+    fn provider(&self) -> &'static str {
+        "prompted"
+    }
+
+    fn health_part(&self) -> &'static str {
+        "llm"
+    }
+
+    fn reply(&self, _prompt: Prompt) -> Pieces {
+        let permits = self.permits.clone();
+        stream::iter(self.words.clone())
+            .then(move |word| {
+                let permits = permits.clone();
+                async move {
+                    permits.acquire().await.unwrap().forget();
+                    Ok(word)
+                }
+            })
+            .boxed()
+    }
+}
+
+/// The address of a person's socket.
+pub fn path(who: &TestClient, session_id: Option<&str>) -> String {
+    let session = session_id.map(|id| format!("&session_id={id}")).unwrap_or_default();
+    format!("/ws/emotion?user_id={}{session}", who.user_id)
+}
+
+/// Opens a person's socket and returns it with its conversation.
+pub async fn open(who: &TestClient, session_id: Option<&str>) -> (Socket, String) {
+    let mut socket = who.socket(&path(who, session_id)).await;
+    let opened = socket.next_json().await;
+    (socket, opened["session_id"].as_str().unwrap().to_owned())
+}
+
+/// Says something over a socket.
+pub async fn say(socket: &mut Socket, text: &str) {
+    socket.send_json(&json!({ "user_input": text })).await;
+}
+
+/// Reads a reply to its end; returns its text and the last frame.
+pub async fn hear(socket: &mut Socket) -> (String, Value) {
+    let mut text = String::new();
+    loop {
+        let frame = socket.next_json().await;
+        match frame["token"].as_str() {
+            Some(token) => text.push_str(token),
+            None => return (text, frame),
+        }
+    }
+}
+
+/// Returns the steps of a conversation.
+pub async fn steps(who: &TestClient, session_id: &str) -> Vec<Value> {
+    let answer = who.get(&format!("/emotion/steps/{session_id}")).await.assert_status(200);
+    answer.json.as_array().unwrap().clone()
+}

@@ -1,0 +1,2 @@
+DROP TABLE emotion_steps;
+DROP TABLE emotion_sessions;
