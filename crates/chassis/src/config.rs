@@ -81,8 +81,14 @@ pub fn process_vars() -> Vars {
 /// Adds a configuration's keys to a command, readable in `--help`, without judging their values yet.
 pub(crate) fn declare<C: Args>(command: Command) -> Command {
     let about = command.get_about().cloned();
+    let keys = C::augment_args(Command::new("keys"));
+    let is_key = |arg: &Arg| keys.get_arguments().any(|key| key.get_id() == arg.get_id());
     let unjudged = C::augment_args(command).mut_args(|arg| {
-        arg.required(false).value_parser(clap::builder::ValueParser::os_string()).hide_env_values(true)
+        if is_key(&arg) {
+            arg.required(false).value_parser(clap::builder::ValueParser::os_string()).hide_env_values(true)
+        } else {
+            arg
+        }
     });
     // The configuration brings its own description, which is not the command's.
     match about {

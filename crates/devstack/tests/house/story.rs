@@ -98,7 +98,7 @@ async fn hold_a_seat(kim: &Person, lee: &Person) {
     // Tiketi's clients know the path without its version.
     let id = held.text("/reservation/id");
     kim.get(&format!("/api/seats/reservation/{id}")).await.ok(200);
-    lee.get(&format!("/api/seats/reservation/{id}")).await.problem(404, "not_found");
+    lee.get(&format!("/api/seats/reservation/{id}")).await.problem(404, "reservation_not_found");
 }
 
 async fn talk_a_hard_day_through(kim: &Person) {
