@@ -1,0 +1,121 @@
+//! An answer's body on its way to the client.
+//!
+//! Chunks are passed as they come. When the service dies in the middle, or stops sending, the client's connection is
+//! aborted: an answer that was cut off must not look whole.
+
+use std::{
+    convert::Infallible,
+    error::Error,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use actix_web::body::{BodySize, MessageBody};
+use bytes::Bytes;
+use hyper::body::{Body, Incoming};
+use tokio::time::{Sleep, sleep};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use crate::{revocation::Watch, upload::Upload};
+
+/// Longest silence in the middle of an answer that ends.
+const STALL: Duration = Duration::from_secs(30);
+
+/// The body of an answer.
+pub struct Download {
+    incoming: Incoming,
+    size: BodySize,
+    rest_of_upload: Option<Upload>,
+    until: Until,
+}
+
+/// The body of an answer to `HEAD`: its size is told, its bytes are left out.
+pub struct LeftOut(pub BodySize);
+
+impl MessageBody for LeftOut {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        self.0
+    }
+
+    fn poll_next(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        Poll::Ready(None)
+    }
+}
+
+/// When a body is given up or ended.
+enum Until {
+    /// After a long silence.
+    Stalled(Option<Pin<Box<Sleep>>>),
+    /// When the login of whoever listens has ended, or this process stops.
+    Ended { ended: Pin<Box<WaitForCancellationFutureOwned>>, _watch: Watch },
+}
+
+impl Download {
+    /// Takes an answer that ends by itself.
+    pub fn new(incoming: Incoming, size: BodySize, rest_of_upload: Option<Upload>) -> Self {
+        Self { incoming, size, rest_of_upload, until: Until::Stalled(None) }
+    }
+
+    /// Lets the answer last as long as `watch` does.
+    #[must_use]
+    pub fn lasting(mut self, watch: Watch) -> Self {
+        self.until = Until::Ended { ended: Box::pin(watch.ended().cancelled_owned()), _watch: watch };
+        self
+    }
+}
+
+impl Until {
+    fn has_come(&mut self, cx: &mut Context<'_>) -> bool {
+        match self {
+            Self::Stalled(timer) => timer.get_or_insert_with(|| Box::pin(sleep(STALL))).as_mut().poll(cx).is_ready(),
+            Self::Ended { ended, .. } => ended.as_mut().poll(cx).is_ready(),
+        }
+    }
+}
+
+impl MessageBody for Download {
+    type Error = Box<dyn Error>;
+
+    fn size(&self) -> BodySize {
+        self.size
+    }
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        let this = self.get_mut();
+        // A service may answer before it has read the whole request.
+        if let Some(upload) = &mut this.rest_of_upload {
+            match upload.poll_pump(cx) {
+                Poll::Ready(Ok(())) => this.rest_of_upload = None,
+                Poll::Ready(Err(problem)) => return Poll::Ready(Some(Err(problem.to_string().into()))),
+                Poll::Pending => {}
+            }
+        }
+        loop {
+            match Pin::new(&mut this.incoming).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    if let Until::Stalled(timer) = &mut this.until {
+                        *timer = None;
+                    }
+                    if let Ok(chunk) = frame.into_data() {
+                        return Poll::Ready(Some(Ok(chunk)));
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error.into()))),
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => break,
+            }
+        }
+        if !this.until.has_come(cx) {
+            return Poll::Pending;
+        }
+        match this.until {
+            Until::Stalled(_) => {
+                Poll::Ready(Some(Err("the service stopped sending in the middle of its answer".into())))
+            }
+            Until::Ended { .. } => Poll::Ready(None),
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! A request that a service answers: who makes it, the way there, and the way back.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    body::BodySize,
+    http::{StatusCode, header},
+    web::Payload,
+};
+use bytes::Bytes;
+use chassis::{
+    context::RequestContext,
+    edge::PassedOn,
+    problem::{Outcome, Problem},
+};
+use domain::{fault::common, principal::Principal};
+use http::{HeaderValue, Method, Response, uri::PathAndQuery};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use crate::{
+    download::{Download, LeftOut},
+    exchange::Exchange,
+    faults::{BAD_UPSTREAM, UPGRADE_NOT_SUPPORTED},
+    gate::Gate,
+    headers::{self, Outgoing},
+    identity::{Credential, credential},
+    origin::Asking,
+    route::{Access, Entry, Kind, Route},
+    tunnel,
+    upload::Upload,
+    upstream::Choice,
+};
+
+/// Who makes a request.
+#[derive(Debug, Default)]
+pub struct Caller {
+    /// The signed-in person, if there is one.
+    pub person: Option<Principal>,
+    /// A token that only the service can judge.
+    pub guest_token: Option<HeaderValue>,
+}
+
+/// Sends a request to its service and returns the answer, or a tunnel.
+///
+/// # Errors
+/// What the gate refuses, and 503 or 504 when the service does not answer.
+pub async fn forward(
+    gate: &Gate,
+    request: &HttpRequest,
+    payload: Payload,
+    (entry, route): (&Entry, &'static Route),
+    asking: &Asking,
+) -> Outcome<HttpResponse> {
+    let deadline = Instant::now() + route.patience.unwrap_or(gate.usual_patience);
+    let upgrade = wants_tunnel(request, route)?;
+    if upgrade {
+        asking.refuse_strangers()?;
+    }
+    let caller = recognise(gate, request, route, asking, upgrade)?;
+    let context = RequestContext::current().ok_or_else(|| Problem::unexpected("outside any request"))?;
+    let (mut upload, tunnelled) =
+        if upgrade { (None, Some(payload)) } else { (Upload::begin(request, payload, route.body_limit)?, None) };
+    let is_head = request.method() == actix_web::http::Method::HEAD;
+    let exchange = Exchange {
+        client: &gate.client,
+        upstream: gate.upstream(route.service)?,
+        choice: if route.sticky { Choice::By(client_key(request)) } else { Choice::InTurn },
+        // Services answer GET; what HEAD leaves out is left out here.
+        method: if is_head { Method::GET } else { method(request)? },
+        target: target(request, route, entry)?,
+        outgoing: Outgoing {
+            request,
+            route,
+            caller: &caller,
+            authorization: gate.internal_tokens.authorization(route.service, caller.person)?,
+            context: &context,
+            upgrade,
+        },
+        deadline,
+    };
+    let answer = exchange.run(&mut upload).await?;
+    let login_id = caller.person.map(|person| person.login_id);
+    match (answer.status(), tunnelled) {
+        (http::StatusCode::SWITCHING_PROTOCOLS, Some(payload)) => {
+            tunnel::open(answer, payload, gate.revocations.watch(login_id)).await
+        }
+        (http::StatusCode::SWITCHING_PROTOCOLS, None) => Err(BAD_UPSTREAM.into()),
+        _ => {
+            let body = |incoming, size| {
+                let body = Download::new(incoming, size, upload.filter(|_| !is_head));
+                match route.kind {
+                    Kind::Stream => body.lasting(gate.revocations.watch(login_id)),
+                    _ => body,
+                }
+            };
+            pass_on(answer, is_head, caller.person.is_some(), body)
+        }
+    }
+}
+
+/// Returns whether a request asks for a tunnel, where there are any.
+fn wants_tunnel(request: &HttpRequest, route: &Route) -> Outcome<bool> {
+    let Some(protocol) = request.headers().get(header::UPGRADE) else { return Ok(false) };
+    let is_websocket = protocol.as_bytes().eq_ignore_ascii_case(b"websocket");
+    match (route.kind == Kind::Socket, is_websocket) {
+        (true, true) if request.method() == actix_web::http::Method::GET => Ok(true),
+        // A client may offer another protocol (`h2c`) to anybody, and be answered in the one it speaks.
+        (false, false) => Ok(false),
+        _ => Err(UPGRADE_NOT_SUPPORTED.into()),
+    }
+}
+
+/// Finds out who makes a request, as far as its route cares.
+fn recognise(gate: &Gate, request: &HttpRequest, route: &Route, asking: &Asking, upgrade: bool) -> Outcome<Caller> {
+    if route.access == Access::Public {
+        return Ok(Caller::default());
+    }
+    let caller = match credential(request.headers())? {
+        Credential::None => Caller::default(),
+        Credential::Bearer(token) => match gate.identities.recognise(token) {
+            Ok(person) => Caller { person: Some(person), guest_token: None },
+            Err(_not_ours) if route.access == Access::Guest => {
+                let token = HeaderValue::from_str(token).map_err(|_not_text| Problem::from(common::INVALID_TOKEN))?;
+                Caller { person: None, guest_token: Some(token) }
+            }
+            Err(refused) => return Err(refused),
+        },
+        Credential::Cookie(token) => {
+            if !request.method().is_safe() {
+                asking.require_known()?;
+            }
+            match gate.identities.recognise(token) {
+                Ok(person) => Caller { person: Some(person), guest_token: None },
+                // A browser sends a stale cookie along whether the page means it or not, and cannot leave it out of a
+                // WebSocket's handshake; the page's own ticket or first frame says who it is.
+                Err(_stale) if upgrade => Caller::default(),
+                Err(refused) => return Err(refused),
+            }
+        }
+    };
+    if route.access == Access::Person && caller.person.is_none() {
+        return Err(common::UNAUTHENTICATED.into());
+    }
+    Ok(caller)
+}
+
+fn method(request: &HttpRequest) -> Outcome<Method> {
+    Method::from_bytes(request.method().as_str().as_bytes()).map_err(Problem::unexpected)
+}
+
+/// Builds the target a service sees: the checked path under the service's own name for it, and the query as it came.
+fn target(request: &HttpRequest, route: &Route, entry: &Entry) -> Outcome<PathAndQuery> {
+    let uri = request.uri();
+    let path = uri.path();
+    let path = match path.strip_suffix('/') {
+        // Engine.IO knows its endpoint with the slash.
+        Some(without) if !without.is_empty() && route.kind != Kind::Socket => without,
+        _ => path,
+    };
+    let (prefix, rest) = entry.upstream_path(path);
+    let query = uri.query();
+    let mut target = String::with_capacity(prefix.len() + rest.len() + 1 + query.map_or(0, str::len));
+    target.push_str(prefix);
+    target.push_str(rest);
+    if let Some(query) = query {
+        target.push('?');
+        target.push_str(query);
+    }
+    PathAndQuery::from_maybe_shared(Bytes::from(target)).map_err(|_strange| Problem::from(crate::faults::BAD_PATH))
+}
+
+/// Tells one client from another as well as can be without a login.
+fn client_key(request: &HttpRequest) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    request.peer_addr().map(|addr| addr.ip()).hash(&mut hasher);
+    request.headers().get(header::USER_AGENT).map(header::HeaderValue::as_bytes).hash(&mut hasher);
+    hasher.finish()
+}
+
+fn pass_on(
+    answer: Response<Incoming>,
+    is_head: bool,
+    for_person: bool,
+    body: impl FnOnce(Incoming, BodySize) -> Download,
+) -> Outcome<HttpResponse> {
+    let (parts, incoming) = answer.into_parts();
+    let status = StatusCode::from_u16(parts.status.as_u16()).map_err(Problem::unexpected)?;
+    let length = parts.headers.get(http::header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let size = match length {
+        _ if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) => BodySize::None,
+        Some(length) => BodySize::Sized(length),
+        None => BodySize::Stream,
+    };
+    let mut response = HttpResponse::new(status);
+    headers::copy_to_client(&parts.headers, response.headers_mut());
+    headers::protect(response.headers_mut(), for_person);
+    response.extensions_mut().insert(PassedOn);
+    let response = match size {
+        BodySize::None => response,
+        _ if is_head => response.set_body(LeftOut(size)).map_into_boxed_body(),
+        _ => response.set_body(body(incoming, size)).map_into_boxed_body(),
+    };
+    Ok(response)
+}

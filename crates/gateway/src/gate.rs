@@ -1,0 +1,157 @@
+//! What happens to every request: its path is judged, its route found, and the answer marked for browsers.
+
+use std::{sync::Arc, time::Duration};
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{
+        Method,
+        header::{ACCESS_CONTROL_REQUEST_METHOD, ALLOW, HeaderValue},
+    },
+    web::{Data, Payload},
+};
+use chassis::{
+    access::AccessTokens,
+    clock::Clock,
+    edge::RouteName,
+    problem::{Outcome, Problem},
+    token::Signer,
+};
+use domain::{fault::common, principal::Service};
+
+use crate::{
+    client::Client,
+    forward, headers,
+    identity::Identities,
+    internal_token::InternalTokens,
+    origin::{AllowedOrigins, Asking},
+    page::Pages,
+    path,
+    revocation::Revocations,
+    route::{Kind, Route, Router},
+    upstream::Upstream,
+};
+
+/// What all workers share.
+#[derive(Clone)]
+pub struct Shared {
+    /// The route table.
+    pub router: Arc<Router>,
+    /// The pages that may call from browsers.
+    pub origins: Arc<AllowedOrigins>,
+    /// The services.
+    pub upstreams: Arc<Vec<Upstream>>,
+    /// The ended logins.
+    pub revocations: Revocations,
+    /// What the gateway answers by itself.
+    pub pages: Arc<Pages>,
+    /// Verifies access tokens.
+    pub access_tokens: AccessTokens,
+    /// Signs internal tokens.
+    pub signer: Signer,
+    /// Time.
+    pub clock: Clock,
+    /// Longest wait for an answer on routes that say nothing else.
+    pub usual_patience: Duration,
+}
+
+/// What one worker has: connections and memories that no other thread touches.
+pub struct Gate {
+    /// Connections to the services.
+    pub client: Client,
+    /// Recognises people.
+    pub identities: Identities,
+    /// Proves to services who calls.
+    pub internal_tokens: InternalTokens,
+    /// The ended logins.
+    pub revocations: Revocations,
+    /// Longest wait for an answer on routes that say nothing else.
+    pub usual_patience: Duration,
+    router: Arc<Router>,
+    origins: Arc<AllowedOrigins>,
+    upstreams: Arc<Vec<Upstream>>,
+    pages: Arc<Pages>,
+}
+
+impl Gate {
+    /// Makes a worker's own part; call on its thread.
+    pub fn new(shared: Shared) -> Self {
+        let Shared { router, origins, upstreams, revocations, pages, access_tokens, signer, clock, usual_patience } =
+            shared;
+        Self {
+            client: Client::new(),
+            identities: Identities::new(access_tokens, revocations.clone(), clock.clone()),
+            internal_tokens: InternalTokens::new(signer, clock),
+            revocations,
+            usual_patience,
+            router,
+            origins,
+            upstreams,
+            pages,
+        }
+    }
+
+    /// Returns a service's addresses.
+    ///
+    /// # Errors
+    /// Returns a problem for the gateway itself, which no route names.
+    pub fn upstream(&self, service: Service) -> Outcome<&Upstream> {
+        let found = self.upstreams.iter().find(|upstream| upstream.service == service);
+        found.ok_or_else(|| Problem::unexpected(format!("{service} is no upstream")))
+    }
+}
+
+/// Handles a request, whatever it is.
+pub async fn gate(request: HttpRequest, payload: Payload, gate: Data<Gate>) -> HttpResponse {
+    let asking = gate.origins.judge(request.headers());
+    let mut route = None;
+    let answered = answer(&gate, &request, payload, &asking, &mut route).await;
+    let mut response = answered.unwrap_or_else(|problem| {
+        let mut response = HttpResponse::from_error(problem);
+        headers::protect(response.headers_mut(), false);
+        response
+    });
+    if let Some(route) = route {
+        response.extensions_mut().insert(RouteName(route.pattern));
+    }
+    asking.mark(response.headers_mut());
+    response
+}
+
+async fn answer(
+    gate: &Gate,
+    request: &HttpRequest,
+    payload: Payload,
+    asking: &Asking,
+    named: &mut Option<&'static Route>,
+) -> Outcome<HttpResponse> {
+    let path = path::check(request.uri())?;
+    let entry = gate.router.find(path).ok_or(common::NOT_FOUND)?;
+    let Some(route) = entry.route(request.method().as_str()) else {
+        return without_route(request, asking, entry.allow());
+    };
+    *named = Some(route);
+    match route.kind {
+        Kind::Page(page) => {
+            let mut response = gate.pages.answer(page, request).await?;
+            headers::protect(response.headers_mut(), false);
+            Ok(response)
+        }
+        // Boxed: the machinery of an exchange is large, and most of the futures around it are not.
+        _ => Box::pin(forward::forward(gate, request, payload, (entry, route), asking)).await,
+    }
+}
+
+/// Answers a method that has no route on a path that has some.
+fn without_route(request: &HttpRequest, asking: &Asking, allow: &str) -> Outcome<HttpResponse> {
+    let mut response = if request.method() != Method::OPTIONS {
+        HttpResponse::from_error(Problem::from(common::METHOD_NOT_ALLOWED))
+    } else if request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
+        asking.preflight(allow)?
+    } else {
+        HttpResponse::NoContent().finish()
+    };
+    response.headers_mut().insert(ALLOW, HeaderValue::from_str(allow).map_err(Problem::unexpected)?);
+    headers::protect(response.headers_mut(), false);
+    Ok(response)
+}

@@ -1,0 +1,161 @@
+//! Which headers pass the gate, in either direction.
+//!
+//! Towards a service only what is on a list: a header that some service might trust can then never be a client's.
+//! Towards the client everything but what concerns one connection only, or tells what runs inside.
+
+use actix_web::{HttpRequest, http::header as old};
+use chassis::{
+    context::RequestContext,
+    edge::{DEADLINE_MS, DRAINING, REQUEST_ID, TRACEPARENT},
+    problem::{Outcome, Problem},
+};
+use domain::principal::Service;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use uuid::Uuid;
+
+use crate::{
+    forward::Caller,
+    route::{Kind, Route},
+};
+
+/// The address a request comes from, as the gateway saw it.
+const CLIENT_IP: HeaderName = HeaderName::from_static("x-client-ip");
+/// A guest's own token, which the service gave out and judges.
+const PARTICIPANT_TOKEN: HeaderName = HeaderName::from_static("x-participant-token");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// Longest `User-Agent` that is passed on, bytes.
+const USER_AGENT_MAX: usize = 256;
+/// Most headers of a request to a service, roughly; spares growing the map.
+const USUAL_COUNT: usize = 24;
+
+/// What a request to a service is made from.
+pub struct Outgoing<'r> {
+    /// The client's request.
+    pub request: &'r HttpRequest,
+    /// Its route.
+    pub route: &'static Route,
+    /// Who makes it.
+    pub caller: &'r Caller,
+    /// What proves that to the service.
+    pub authorization: HeaderValue,
+    /// Id and trace of the request.
+    pub context: &'r RequestContext,
+    /// Whether it asks for a tunnel.
+    pub upgrade: bool,
+}
+
+impl Outgoing<'_> {
+    /// Builds the headers for one attempt at `host`, which has `remaining_ms` to answer.
+    ///
+    /// # Errors
+    /// Returns a problem when an id of ours is no header value, which no id is.
+    pub fn headers(&self, host: &HeaderValue, remaining_ms: u64) -> Outcome<HeaderMap> {
+        let mut headers = HeaderMap::with_capacity(USUAL_COUNT);
+        headers.insert(header::HOST, host.clone());
+        for (name, value) in self.request.headers() {
+            let Some(name) = self.passes(name.as_str()) else { continue };
+            let mut bytes = value.as_bytes();
+            if name == header::USER_AGENT {
+                bytes = bytes.get(..USER_AGENT_MAX).unwrap_or(bytes);
+            }
+            headers.append(name, HeaderValue::from_bytes(bytes).map_err(Problem::unexpected)?);
+        }
+        headers.insert(header::AUTHORIZATION, self.authorization.clone());
+        if let Some(token) = &self.caller.guest_token {
+            headers.insert(PARTICIPANT_TOKEN, token.clone());
+        }
+        if self.upgrade {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        }
+        let text = |text: &str| HeaderValue::from_str(text).map_err(Problem::unexpected);
+        headers.insert(HeaderName::from_static(REQUEST_ID), text(&self.context.request_id)?);
+        headers.insert(HeaderName::from_static(TRACEPARENT), text(&self.traceparent())?);
+        headers.insert(HeaderName::from_static(DEADLINE_MS), HeaderValue::from(remaining_ms));
+        if let Some(addr) = self.request.peer_addr() {
+            headers.insert(CLIENT_IP, text(&addr.ip().to_string())?);
+        }
+        Ok(headers)
+    }
+
+    /// Continues the request's trace. The span takes the random half of the request's id.
+    fn traceparent(&self) -> String {
+        let id = Uuid::try_parse(&self.context.request_id).unwrap_or_default().as_u128();
+        let span = u64::try_from(id & u128::from(u64::MAX)).unwrap_or_default();
+        format!("00-{}-{span:016x}-01", self.context.trace_id)
+    }
+
+    fn passes(&self, name: &str) -> Option<HeaderName> {
+        let is_auth = self.route.service == Service::Auth;
+        let is_socket = self.route.kind == Kind::Socket;
+        Some(match name {
+            "accept" => header::ACCEPT,
+            "accept-language" => header::ACCEPT_LANGUAGE,
+            "content-type" => header::CONTENT_TYPE,
+            "content-length" if !self.upgrade => header::CONTENT_LENGTH,
+            "idempotency-key" => IDEMPOTENCY_KEY,
+            "if-match" => header::IF_MATCH,
+            "if-none-match" => header::IF_NONE_MATCH,
+            "last-event-id" => LAST_EVENT_ID,
+            "range" => header::RANGE,
+            "user-agent" => header::USER_AGENT,
+            "cookie" if is_auth => header::COOKIE,
+            "origin" if is_auth || is_socket => header::ORIGIN,
+            "sec-websocket-extensions" if self.upgrade => header::SEC_WEBSOCKET_EXTENSIONS,
+            "sec-websocket-key" if self.upgrade => header::SEC_WEBSOCKET_KEY,
+            "sec-websocket-protocol" if self.upgrade => header::SEC_WEBSOCKET_PROTOCOL,
+            "sec-websocket-version" if self.upgrade => header::SEC_WEBSOCKET_VERSION,
+            _ => return None,
+        })
+    }
+}
+
+/// Copies what the client may see of an answer's headers.
+///
+/// `Content-Length` is not copied: the server writes it from the body's size.
+pub fn copy_to_client(answer: &HeaderMap, client: &mut old::HeaderMap) {
+    for (name, value) in answer {
+        if concerns_one_connection(name.as_str()) || is_named_by_connection(answer, name) {
+            continue;
+        }
+        let name = old::HeaderName::from_bytes(name.as_str().as_bytes());
+        if let (Ok(name), Ok(value)) = (name, old::HeaderValue::from_bytes(value.as_bytes())) {
+            client.append(name, value);
+        }
+    }
+}
+
+/// Adds what every answer has.
+pub fn protect(client: &mut old::HeaderMap, for_person: bool) {
+    client.insert(old::X_CONTENT_TYPE_OPTIONS, old::HeaderValue::from_static("nosniff"));
+    client.insert(old::REFERRER_POLICY, old::HeaderValue::from_static("no-referrer"));
+    if for_person && !client.contains_key(old::CACHE_CONTROL) {
+        client.insert(old::CACHE_CONTROL, old::HeaderValue::from_static("no-store"));
+    }
+}
+
+fn concerns_one_connection(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "content-length"
+            | "date"
+            | "server"
+            | "x-powered-by"
+            | DRAINING
+            | REQUEST_ID
+    ) || name.starts_with("access-control-")
+}
+
+fn is_named_by_connection(answer: &HeaderMap, name: &HeaderName) -> bool {
+    let mut lines = answer.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    lines.any(|line| line.split(',').any(|option| option.trim().eq_ignore_ascii_case(name.as_str())))
+}

@@ -1,0 +1,80 @@
+//! A bounded memory of recent values.
+//!
+//! Two generations: when the young one is full it becomes the old one, and what the old one held is forgotten. A value
+//! in use moves to the young generation, so that a flood of new keys cannot push out what everybody needs, and no
+//! insertion ever walks the whole memory.
+
+use std::{collections::HashMap, hash::Hash};
+
+/// Remembers at least the last `capacity / 2` values and at most `capacity`.
+#[derive(Debug)]
+pub struct Recent<K, V> {
+    young: HashMap<K, V>,
+    old: HashMap<K, V>,
+    generation: usize,
+}
+
+impl<K: Eq + Hash + Copy, V: Clone> Recent<K, V> {
+    /// Starts with nothing remembered.
+    pub fn new(capacity: usize) -> Self {
+        Self { young: HashMap::new(), old: HashMap::new(), generation: (capacity / 2).max(1) }
+    }
+
+    /// Returns the remembered value.
+    pub fn get(&mut self, key: &K) -> Option<V> {
+        if let Some(value) = self.young.get(key) {
+            return Some(value.clone());
+        }
+        let (key, value) = self.old.remove_entry(key)?;
+        self.put(key, value.clone());
+        Some(value)
+    }
+
+    /// Remembers a value in place of any other under the key.
+    pub fn put(&mut self, key: K, value: V) {
+        if self.young.len() >= self.generation && !self.young.contains_key(&key) {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, value);
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.young.len() + self.old.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_never_holds_more_than_its_capacity() {
+        let mut recent = Recent::new(8);
+        for key in 0..1_000 {
+            recent.put(key, key);
+            assert!(recent.len() <= 8, "{}", recent.len());
+        }
+        assert_eq!((recent.get(&999), recent.get(&1)), (Some(999), None));
+    }
+
+    #[test]
+    fn what_is_in_use_outlives_a_flood() {
+        let mut recent = Recent::new(8);
+        recent.put(-1, "in use");
+        for key in 0..1_000 {
+            recent.put(key, "flood");
+            assert_eq!(recent.get(&-1), Some("in use"));
+        }
+    }
+
+    #[test]
+    fn the_last_value_of_a_key_counts() {
+        let mut recent = Recent::new(4);
+        recent.put(1, "first");
+        recent.put(2, "other");
+        recent.put(3, "third");
+        recent.put(1, "second");
+        assert_eq!(recent.get(&1), Some("second"));
+    }
+}

@@ -1,0 +1,112 @@
+//! Where ended logins are learnt from: the auth service, asked at start and every few seconds, and Redis in between.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use chassis::{client::Peer, lifecycle::Lifecycle, redis::Redis};
+use domain::contract::{self, REVOCATIONS, Revocation};
+use futures_util::StreamExt;
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::Revocations;
+
+/// How often the auth service is asked; the longest a logout can go unnoticed when Redis is away.
+const ASK_EVERY: Duration = Duration::from_secs(5);
+/// How long a start waits for the first answer before it lets people in without.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Longest to wait for a subscription.
+const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Keeps [`Revocations`] up to date.
+pub struct Feed {
+    revocations: Revocations,
+    auth: Peer,
+    redis: Redis,
+    loaded: AtomicBool,
+    started: Instant,
+    ask_now: Notify,
+}
+
+impl Feed {
+    /// Starts to learn, for as long as `lifecycle` lasts.
+    pub fn start(revocations: Revocations, auth: Peer, redis: Redis, lifecycle: &Lifecycle) -> Arc<Self> {
+        let (loaded, started, ask_now) = (AtomicBool::new(false), Instant::now(), Notify::new());
+        let feed = Arc::new(Self { revocations, auth, redis, loaded, started, ask_now });
+        let (asking, listening) = (feed.clone(), feed.clone());
+        lifecycle.spawn_loop("revocations-ask", move |stop| {
+            let feed = asking.clone();
+            async move { feed.ask(stop).await }
+        });
+        lifecycle.spawn_loop("revocations-listen", move |stop| {
+            let feed = listening.clone();
+            async move { feed.listen(stop).await }
+        });
+        feed
+    }
+
+    /// Returns whether people may be let in: the ended logins are known, or it is not worth waiting for them any longer.
+    pub fn is_settled(&self) -> bool {
+        self.loaded.load(Ordering::Acquire) || self.started.elapsed() > PATIENCE
+    }
+
+    async fn ask(&self, stop: CancellationToken) {
+        let mut failing = false;
+        while !stop.is_cancelled() {
+            self.revocations.forget_expired();
+            match self.auth.get::<contract::Revocations>(None, &["internal", "revocations"]).await {
+                Ok(answer) => {
+                    self.revocations.add(answer.revoked);
+                    self.loaded.store(true, Ordering::Release);
+                    failing = false;
+                }
+                Err(error) => {
+                    if !failing {
+                        tracing::warn!(?error, "the auth service does not tell which logins have ended; asking on");
+                    }
+                    failing = true;
+                    metrics::counter!("revocations_ask_failures_total").increment(1);
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.ask_now.notified() => {}
+                () = tokio::time::sleep(ASK_EVERY) => {}
+            }
+        }
+    }
+
+    async fn listen(&self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let subscribed = timeout(SUBSCRIBE_TIMEOUT, self.redis.subscribe(REVOCATIONS)).await;
+            if let Ok(Ok(notices)) = subscribed {
+                // What was said before the subscription stood is only to be had from the auth service.
+                self.ask_now.notify_one();
+                let notices = notices.take_until(stop.cancelled()).for_each(|notice| {
+                    self.learn(&notice);
+                    std::future::ready(())
+                });
+                notices.await;
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(Redis::resubscribe_pause()) => {}
+            }
+        }
+    }
+
+    fn learn(&self, notice: &str) {
+        match serde_json::from_str::<Revocation>(notice) {
+            Ok(revocation) => self.revocations.add([revocation]),
+            Err(error) => tracing::warn!(%error, "a notice of an ended login cannot be read"),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Accounts and logins. The aliases are mounted by the service itself, under the same names.
+
+use domain::principal::Service;
+
+use super::{
+    Access::{self, Optional, Person, Public},
+    LONG, Methods, Route,
+};
+
+const fn on(methods: Methods, pattern: &'static str, access: Access) -> Route {
+    Route::new(methods, pattern, Service::Auth, access)
+}
+
+const GET: Methods = Methods::GET;
+const POST: Methods = Methods::POST;
+const DELETE: Methods = Methods::DELETE;
+
+pub(super) const ROUTES: &[Route] = &[
+    on(POST, "/register", Public),
+    on(POST, "/login", Public),
+    on(POST, "/change-password", Person),
+    on(POST, "/auth/refresh", Public),
+    on(POST, "/auth/logout", Optional),
+    on(POST, "/auth/google/callback", Public),
+    on(GET, "/auth/google/login", Public),
+    on(GET.and(Methods::PATCH).and(DELETE), "/user/me", Person),
+    on(GET, "/user/me/export", Person).patience(LONG),
+    on(GET, "/auth/me", Person),
+    // Asked for after the account is gone; the receipt's id is the secret.
+    on(GET, "/auth/erasures/{receipt_id}", Public),
+    on(GET.and(DELETE), "/auth/sessions", Person),
+    on(DELETE, "/auth/sessions/{sid}", Person),
+    on(POST, "/auth/verify-email", Optional),
+    on(POST, "/auth/password-reset", Public),
+    on(POST, "/auth/password-reset/confirm", Public),
+    on(POST, "/auth/ws-ticket", Person),
+    on(GET, "/.well-known/jwks.json", Public),
+    on(POST, "/api/v1/auth/register", Public),
+    on(POST, "/api/v1/auth/login", Public),
+    on(POST, "/api/v1/auth/refresh", Public),
+    on(POST, "/api/v1/auth/logout", Optional),
+    on(GET, "/api/v1/auth/me", Person),
+    on(POST, "/api/auth/register", Public),
+    on(POST, "/api/auth/login", Public),
+    on(POST, "/api/auth/refresh", Public),
+    on(POST, "/api/auth/logout", Optional),
+    on(GET, "/api/auth/me", Person),
+];

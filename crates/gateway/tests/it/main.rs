@@ -1,0 +1,15 @@
+//! `maru-gateway` over real HTTP, before services that are scripted here.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
+
+mod bodies;
+mod browsers;
+mod failures;
+mod identity;
+mod pages;
+mod paths;
+mod routes;
+mod scripted;
+mod stage;
+mod tunnels;
+
+pub(crate) use stage::{Caller, Stage};

@@ -1,0 +1,248 @@
+//! A gateway and what stands behind it, for one test.
+
+use std::{collections::HashMap, net::SocketAddr, time::Duration};
+
+use chassis::{
+    access::AccessTokens,
+    clock::Clock,
+    config::{CommonConfig, Environment},
+    lifecycle::Lifecycle,
+    redis::RedisConfig,
+    telemetry::{LogFormat, TelemetryConfig},
+    token::{KeyPair, Verifier},
+};
+use domain::{
+    locale::Locale,
+    principal::{Principal, Role, Service},
+};
+use gateway::config::{GatewayConfig, Origins, ServicesConfig, Urls};
+use reqwest::{Method, RequestBuilder, header::HeaderMap};
+use secrecy::SecretString;
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::scripted::echo;
+
+/// Secret of access tokens in tests.
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+/// The page that may call.
+pub(crate) const PAGE: &str = "https://app.example.com";
+/// The gateway's own origin.
+pub(crate) const OWN: &str = "https://maru.example.com";
+
+/// How a stage differs from the usual one.
+#[derive(Default)]
+pub(crate) struct Setting {
+    addresses: HashMap<Service, Vec<SocketAddr>>,
+    timeout: Option<Duration>,
+    redis: Option<RedisConfig>,
+}
+
+impl Setting {
+    /// Puts other addresses behind a service than an echo's.
+    pub(crate) fn with(mut self, service: Service, addresses: &[SocketAddr]) -> Self {
+        self.addresses.insert(service, addresses.to_vec());
+        self
+    }
+
+    /// Sets the usual patience.
+    pub(crate) fn patience(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Uses a real Redis.
+    pub(crate) fn redis(mut self, redis: RedisConfig) -> Self {
+        self.redis = Some(redis);
+        self
+    }
+
+    /// Starts the gateway.
+    pub(crate) async fn start(self) -> Stage {
+        let mut urls = HashMap::new();
+        for service in Service::BEHIND_GATEWAY {
+            let addresses = match self.addresses.get(&service) {
+                Some(addresses) => addresses.clone(),
+                None => vec![echo(service.name())],
+            };
+            let parsed = addresses.iter().map(|addr| format!("http://{addr}").parse().unwrap()).collect();
+            urls.insert(service, Urls(parsed));
+        }
+        let keys = KeyPair::generate("gateway.1").unwrap();
+        let mut http = testkit::stage::http_config();
+        if let Some(timeout) = self.timeout {
+            http.request_timeout_ms = u64::try_from(timeout.as_millis()).unwrap();
+        }
+        let config = GatewayConfig {
+            common: CommonConfig { environment: Environment::Development, locale: Locale::Ko },
+            http,
+            telemetry: TelemetryConfig {
+                log_level: "warn".to_owned(),
+                log_format: LogFormat::Text,
+                otlp_endpoint: None,
+            },
+            redis: self.redis.unwrap_or_else(no_redis),
+            services: ServicesConfig {
+                auth_urls: urls[&Service::Auth].clone(),
+                session_urls: urls[&Service::Session].clone(),
+                ticketing_urls: urls[&Service::Ticketing].clone(),
+                emotion_urls: urls[&Service::Emotion].clone(),
+                memo_urls: urls[&Service::Memo].clone(),
+            },
+            port: 0,
+            admin_port: 0,
+            jwt_secret: SecretString::from(SECRET),
+            internal_signing_key: keys.private_pem.clone(),
+            internal_signing_kid: "gateway.1".to_owned(),
+            allowed_origins: Origins(vec![PAGE.to_owned()]),
+            public_url: OWN.parse().unwrap(),
+        };
+        let gateway = gateway::build(&config, Clock::system()).unwrap();
+        let (addr, admin) = (gateway.addr(), gateway.admin_addr());
+        let bound = gateway.into_bound();
+        let (lifecycle, handle) = (bound.lifecycle(), bound.handle());
+        #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
+        tokio::spawn(async move { bound.run().await.unwrap() });
+        Stage { addr, admin, lifecycle, handle, verifier: Verifier::new(&keys.public_jwks).unwrap() }
+    }
+}
+
+/// A Redis that is not there.
+fn no_redis() -> RedisConfig {
+    RedisConfig {
+        redis_url: SecretString::from("redis://127.0.0.1:1"),
+        redis_prefix: "test".to_owned(),
+        redis_pool_size: 1,
+    }
+}
+
+/// A running gateway.
+pub(crate) struct Stage {
+    pub(crate) addr: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) lifecycle: Lifecycle,
+    pub(crate) verifier: Verifier,
+    handle: actix_web::dev::ServerHandle,
+}
+
+impl Stage {
+    /// Starts a gateway before five services that echo.
+    pub(crate) async fn new() -> Self {
+        Setting::default().start().await
+    }
+
+    /// Calls as nobody.
+    pub(crate) fn anonymous(&self) -> Caller {
+        Caller { addr: self.addr, http: chassis::client::http_client().unwrap(), token: None }
+    }
+
+    /// Calls as a new person.
+    pub(crate) fn person(&self) -> (Principal, Caller) {
+        let clock = Clock::system();
+        let principal = Principal { user_id: clock.id(), login_id: clock.id(), role: Role::User };
+        (principal, Caller { token: Some(token(principal, Duration::from_mins(5))), ..self.anonymous() })
+    }
+
+    /// Says something over a new connection and returns what is answered until the gateway closes it.
+    pub(crate) async fn raw(&self, request: &[u8]) -> String {
+        let mut stream = TcpStream::connect(self.addr).await.unwrap();
+        stream.write_all(request).await.unwrap();
+        let mut answer = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
+        // An aborted connection may end in an error; what came before it counts.
+        _ = read.unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// Stops the gateway as SIGTERM would, without the wait.
+    pub(crate) async fn stop(&self) {
+        self.lifecycle.stop();
+        self.handle.stop(true).await;
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.lifecycle.stop();
+    }
+}
+
+/// Issues an access token.
+pub(crate) fn token(principal: Principal, life: Duration) -> String {
+    AccessTokens::new(&SecretString::from(SECRET)).issue(principal, Clock::system().now(), life).unwrap()
+}
+
+/// Somebody who calls.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    pub(crate) addr: SocketAddr,
+    pub(crate) http: reqwest::Client,
+    pub(crate) token: Option<String>,
+}
+
+impl Caller {
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("http://{}{path}", self.addr));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        Answer::of(self.request(Method::GET, path)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> Answer {
+        Answer::of(self.request(Method::POST, path).body(body)).await
+    }
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+    pub(crate) json: Value,
+}
+
+impl Answer {
+    pub(crate) async fn of(request: RequestBuilder) -> Self {
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let text = response.text().await.unwrap();
+        let json = serde_json::from_str(&text).unwrap_or_default();
+        Self { status, headers, text, json }
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_status(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", self.text);
+        self
+    }
+
+    /// Fails the test unless this is the gateway's own problem document.
+    #[track_caller]
+    pub(crate) fn assert_problem(self, status: u16, code: &str) -> Self {
+        let answer = self.assert_status(status);
+        assert_eq!(answer.header("content-type"), "application/problem+json");
+        assert_eq!(answer.json["code"], code, "{}", answer.text);
+        assert_eq!(answer.json["request_id"], answer.header("x-request-id"));
+        assert_eq!(answer.json["error"], answer.json["detail"]);
+        answer
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// Returns the values of a header that the echo received.
+    pub(crate) fn received(&self, name: &str) -> Vec<&str> {
+        let headers = self.json["headers"].as_array().into_iter().flatten();
+        headers.filter(|pair| pair[0] == name).filter_map(|pair| pair[1].as_str()).collect()
+    }
+}
