@@ -31,6 +31,8 @@ use crate::{
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 /// Longest a call may take when its request leaves more time than that.
 const CALL_TIMEOUT: Duration = Duration::from_secs(3);
+/// How much earlier than its request's deadline a call gives up.
+const MARGIN: Duration = Duration::from_millis(50);
 /// Failures in a row that open the breaker.
 const BREAKER_FAILURES: u32 = 5;
 /// How long an open breaker refuses.
@@ -197,53 +199,55 @@ impl Peer {
             return Err(CallError::Failed(Problem::unavailable(format!("the breaker of {} is open", self.service))));
         }
         self.budget.deposit();
-        let mut sent = self.send(method, person, path, body).await;
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let mut sent = self.send(turn, method, person, path, body).await?;
         let may_retry = match &sent {
             Err(error) => error.is_connect() || (method.is_safe() && !error.is_timeout()),
             Ok(response) => method.is_safe() && response.status() == StatusCode::SERVICE_UNAVAILABLE,
         };
         if may_retry && self.budget.withdraw() {
-            sent = self.send(method, person, path, body).await;
+            sent = self.send(turn + 1, method, person, path, body).await?;
         }
-        let response = sent.map_err(|error| {
-            self.breaker.record(false);
-            let late = error.is_timeout();
-            let cause = error.without_url();
-            CallError::Failed(if late { Problem::late(cause) } else { Problem::unavailable(cause) })
-        })?;
-        self.breaker.record(!response.status().is_server_error());
-        read(response).await
+        let answer = match sent {
+            Ok(response) => read(response).await,
+            Err(error) => Err(CallError::Failed(lost(error))),
+        };
+        self.breaker.record(!matches!(answer, Err(CallError::Failed(_))));
+        answer
     }
 
+    /// Sends a request; the outer error is our own, the inner one the network's or the callee's.
     async fn send<B: Serialize + Sync>(
         &self,
+        turn: usize,
         method: &Method,
         person: Option<Principal>,
         path: &[&str],
         body: Option<&B>,
-    ) -> Result<Response, reqwest::Error> {
-        let mut request = self.http.request(method.clone(), self.url(path));
-        if let Some(token) = self.signer.as_ref().and_then(|s| s.mint(self.service, person, self.clock.now()).ok()) {
-            request = request.bearer_auth(token);
+    ) -> Result<Result<Response, reqwest::Error>, CallError> {
+        let mut request = self.http.request(method.clone(), self.url(turn, path));
+        if let Some(signer) = &self.signer {
+            let token = signer.mint_call(self.service, person, self.clock.now());
+            request = request.bearer_auth(token.map_err(|error| CallError::Failed(Problem::unexpected(error)))?);
         }
         if let Some(context) = RequestContext::current() {
-            let remaining = context.remaining().min(CALL_TIMEOUT);
+            // A little less than the request's own deadline, so that the failure is still counted here.
+            let remaining = context.remaining().saturating_sub(MARGIN).min(CALL_TIMEOUT);
             let span = self.clock.uuid().as_u128() & u128::from(u64::MAX);
             request = request
                 .timeout(remaining)
                 .header(DEADLINE_MS, remaining.as_millis().to_string())
-                .header(REQUEST_ID, &context.request_id)
+                .header(REQUEST_ID, &*context.request_id)
                 .header("accept-language", context.locale.code())
                 .header(TRACEPARENT, format!("00-{}-{span:016x}-01", context.trace_id));
         }
         if let Some(body) = body {
             request = request.json(body);
         }
-        request.send().await
+        Ok(request.send().await)
     }
 
-    fn url(&self, path: &[&str]) -> Url {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+    fn url(&self, turn: usize, path: &[&str]) -> Url {
         let mut url = self.urls.get(turn % self.urls.len()).unwrap_or(&self.first).clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.clear().extend(path);
@@ -252,10 +256,21 @@ impl Peer {
     }
 }
 
+/// Turns a failure on the way into its problem.
+fn lost(error: reqwest::Error) -> Problem {
+    let (late, unreadable) = (error.is_timeout(), error.is_decode());
+    let cause = error.without_url();
+    match (late, unreadable) {
+        (true, _) => Problem::late(cause),
+        (false, true) => Problem::unexpected(cause),
+        (false, false) => Problem::unavailable(cause),
+    }
+}
+
 async fn read<T: DeserializeOwned>(response: Response) -> Result<T, CallError> {
     let status = response.status();
     if status.is_success() {
-        return response.json().await.map_err(|error| CallError::Failed(Problem::unexpected(error.without_url())));
+        return response.json().await.map_err(|error| CallError::Failed(lost(error)));
     }
     if status.is_client_error()
         && let Ok(view) = response.json::<ProblemView>().await

@@ -1,6 +1,6 @@
 //! What one request carries with it while it is handled: its id, its language, its deadline and its trace.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use domain::locale::Locale;
 use tokio::time::Instant;
@@ -13,13 +13,13 @@ tokio::task_local! {
 #[derive(Clone, Debug)]
 pub struct RequestContext {
     /// Shown to the client and written in every log line of the request.
-    pub request_id: String,
+    pub request_id: Arc<str>,
     /// The language the answer is written in.
     pub locale: Locale,
     /// When the answer must be on its way.
     pub deadline: Instant,
     /// W3C trace id, 32 hex digits.
-    pub trace_id: String,
+    pub trace_id: Arc<str>,
 }
 
 impl RequestContext {

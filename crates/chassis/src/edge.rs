@@ -3,7 +3,7 @@
 //! Whatever goes wrong below (an extractor, an unknown path, a wrong method, a handler that takes too long) leaves this
 //! place as a problem document, and its cause is logged here, once.
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{borrow::Cow, panic::AssertUnwindSafe, time::Duration};
 
 use actix_web::{
     Error, FromRequest, HttpMessage, HttpRequest,
@@ -22,12 +22,14 @@ use futures_util::FutureExt;
 use tokio::time::Instant;
 use tracing::Instrument;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
+use uuid::Uuid;
 
 use crate::{
     body::{PacedBody, is_timeout},
     clock::Clock,
     context::RequestContext,
     lifecycle::Lifecycle,
+    meter,
     problem::{MEDIA_TYPE, Problem},
 };
 
@@ -39,6 +41,9 @@ pub const DEADLINE_MS: &str = "x-deadline-ms";
 pub const DRAINING: &str = "x-maru-draining";
 /// W3C trace context.
 pub const TRACEPARENT: &str = "traceparent";
+
+/// Longest any caller may wait: the gateway's patience with a large upload, and some slack.
+const LONGEST: Duration = Duration::from_mins(16);
 
 /// How the edge treats requests.
 #[derive(Clone)]
@@ -87,11 +92,9 @@ pub async fn edge<B: MessageBody + 'static>(
         _ = span.set_parent(remote_parent(req.headers()));
     }
     pace_body(&mut req, edge.body_grace);
-    req.extensions_mut().insert(context.clone());
     let started = Instant::now();
     let method = req.method().clone();
-    metrics::gauge!("http_requests_in_flight").increment(1.0);
-    let in_flight = scopeguard(|| metrics::gauge!("http_requests_in_flight").decrement(1.0));
+    let in_flight = meter::InFlight::begin();
     let handled = context
         .clone()
         .scope(async {
@@ -116,7 +119,7 @@ pub async fn edge<B: MessageBody + 'static>(
             if edge.lifecycle.is_draining() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 response.response_mut().head_mut().set_connection_type(actix_http::ConnectionType::Close);
             }
-            span.record("route", route.as_str());
+            span.record("route", &*route);
             observe(&method, &route, response.status(), started);
             Ok(response)
         }
@@ -134,19 +137,22 @@ pub async fn edge<B: MessageBody + 'static>(
 
 impl Edge {
     fn context(&self, headers: &HeaderMap) -> RequestContext {
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let told = |name: &str| text(name).filter(|_| self.behind_gateway);
-        let request_id = told(REQUEST_ID)
-            .filter(|id| is_safe_id(id))
-            .map_or_else(|| self.clock.uuid().to_string(), ToOwned::to_owned);
+        let text = |name: HeaderName| headers.get(&name).and_then(|value| value.to_str().ok());
+        let told = |name: &'static str| self.behind_gateway.then(|| text(HeaderName::from_static(name))).flatten();
+        // A request that begins here has one id under two names.
+        let id = self.clock.uuid();
+        let mut buffer = Uuid::encode_buffer();
+        let request_id = told(REQUEST_ID).filter(|id| is_safe_id(id));
+        let request_id = request_id.unwrap_or_else(|| id.hyphenated().encode_lower(&mut buffer)).into();
         let patience = told(DEADLINE_MS).and_then(|ms| ms.parse().ok()).map(Duration::from_millis);
-        let timeout = patience.map_or(self.timeout, |patience| patience.min(self.timeout));
-        let trace_id = text(TRACEPARENT)
-            .and_then(trace_id)
-            .map_or_else(|| self.clock.uuid().simple().to_string(), ToOwned::to_owned);
+        // A caller of ours knows how long its route may take; what it does not say is this server's own limit.
+        let timeout = patience.map_or(self.timeout, |patience| patience.min(LONGEST));
+        let mut buffer = Uuid::encode_buffer();
+        let trace_id = text(HeaderName::from_static(TRACEPARENT)).and_then(trace_id);
+        let trace_id = trace_id.unwrap_or_else(|| id.simple().encode_lower(&mut buffer)).into();
         RequestContext {
             request_id,
-            locale: Locale::negotiate(text(header::ACCEPT_LANGUAGE.as_str()), self.locale),
+            locale: Locale::negotiate(text(header::ACCEPT_LANGUAGE), self.locale),
             deadline: Instant::now() + timeout,
             trace_id,
         }
@@ -192,7 +198,8 @@ fn remote_parent(headers: &HeaderMap) -> opentelemetry::Context {
 fn pace_body(req: &mut ServiceRequest, grace: Duration) {
     let has_body =
         req.headers().contains_key(header::CONTENT_LENGTH) || req.headers().contains_key(header::TRANSFER_ENCODING);
-    if has_body && !req.headers().contains_key(header::UPGRADE) {
+    // A WebSocket's handshake has neither; whatever else asks for an upgrade has an ordinary body.
+    if has_body {
         let payload = req.take_payload();
         req.set_payload(Payload::Stream { payload: Box::pin(PacedBody::new(payload, grace)) });
     }
@@ -234,29 +241,16 @@ fn normalise(response: actix_web::HttpResponse) -> actix_web::HttpResponse {
     answer
 }
 
-fn route_of<B>(response: &ServiceResponse<B>) -> String {
-    let named = response.response().extensions().get::<RouteName>().map(|name| name.0.to_owned());
-    named.or_else(|| response.request().match_pattern()).unwrap_or_else(|| "unknown".to_owned())
+fn route_of<B>(response: &ServiceResponse<B>) -> Cow<'static, str> {
+    let named = response.response().extensions().get::<RouteName>().map(|name| Cow::Borrowed(name.0));
+    named.or_else(|| response.request().match_pattern().map(Cow::Owned)).unwrap_or(Cow::Borrowed("unknown"))
 }
 
 fn observe(method: &actix_web::http::Method, route: &str, status: StatusCode, started: Instant) {
     let took = started.elapsed();
-    let labels = [("method", method.to_string()), ("route", route.to_owned()), ("status", status.as_u16().to_string())];
-    metrics::counter!("http_requests_total", &labels).increment(1);
-    metrics::histogram!("http_request_duration_seconds", &labels[..2]).record(took.as_secs_f64());
+    meter::answered(method, route, status, took);
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     tracing::debug!(route, status = status.as_u16(), duration_ms, "answered");
-}
-
-/// Runs a closure when dropped, however the scope is left.
-fn scopeguard(f: impl Fn()) -> impl Drop {
-    struct Guard<F: Fn()>(F);
-    impl<F: Fn()> Drop for Guard<F> {
-        fn drop(&mut self) {
-            (self.0)();
-        }
-    }
-    Guard(f)
 }
 
 /// Refusals of the framework's extractors, in the form of all others.

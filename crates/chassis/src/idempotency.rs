@@ -7,7 +7,10 @@
 //! Each database that uses it has this table: `idempotency_keys(user_id uuid, route text, key text, body_hash bytea,
 //! status smallint, answer jsonb, created_at timestamptz, primary key (user_id, route, key))`.
 
-use std::future::{Ready, ready};
+use std::{
+    future::{Ready, ready},
+    time::Duration,
+};
 
 use actix_web::{FromRequest, HttpRequest, HttpResponse, dev::Payload, http::StatusCode};
 use diesel::{
@@ -22,10 +25,41 @@ use domain::{
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::problem::{Outcome, Problem};
+use crate::{
+    lifecycle::Lifecycle,
+    pg::Pg,
+    problem::{Outcome, Problem},
+};
 
 /// Longest key.
 const KEY_MAX: usize = 128;
+
+/// How often keys whose day is over are deleted.
+const PRUNE_EVERY: Duration = Duration::from_mins(10);
+
+/// Starts the loop that deletes keys whose day is over: answers hold what people wrote.
+pub fn prune(lifecycle: &Lifecycle, pg: Pg) {
+    lifecycle.spawn_loop("idempotency_keys", move |stop| {
+        let pg = pg.clone();
+        async move {
+            while !stop.is_cancelled() {
+                if let Err(problem) = delete_old(&pg).await {
+                    tracing::warn!(code = problem.code(), "old idempotency keys are not deleted yet");
+                }
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = tokio::time::sleep(PRUNE_EVERY) => {}
+                }
+            }
+        }
+    });
+}
+
+async fn delete_old(pg: &Pg) -> Outcome<usize> {
+    let mut conn = pg.conn().await?;
+    let old = sql_query("DELETE FROM idempotency_keys WHERE created_at < now() - interval '24 hours'");
+    Ok(old.execute(&mut conn).await?)
+}
 
 /// The request's `Idempotency-Key`, if it sent one.
 #[derive(Clone, Debug, Default)]
@@ -134,7 +168,7 @@ impl Attempt {
             .get_result(conn)
             .await?;
         if !locked {
-            return Err(common::IDEMPOTENCY_IN_PROGRESS.into());
+            return Err(Problem::from(common::IDEMPOTENCY_IN_PROGRESS).retry_after(1));
         }
         let kept: Option<Kept> = sql_query(
             "SELECT body_hash, status, answer FROM idempotency_keys WHERE user_id = $1 AND route = $2 AND key = $3 \

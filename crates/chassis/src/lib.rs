@@ -16,6 +16,7 @@ pub mod health;
 pub mod idempotency;
 pub mod jwt;
 pub mod lifecycle;
+mod meter;
 pub mod migrate;
 pub mod openapi;
 pub mod outbox;

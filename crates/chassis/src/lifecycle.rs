@@ -1,8 +1,8 @@
 //! Who owns every loop and when it ends.
 //!
 //! A service drains in four steps: `/readyz` turns 503 while requests are still served and answered with
-//! `Connection: close`; after the drain delay the listener stops and requests in flight finish; long-lived sockets are
-//! told to close; tracked tasks are awaited up to a limit.
+//! `Connection: close`; after the drain delay sockets are told to close, the listener stops and requests in flight
+//! finish; then loops are told to end, because requests lean on them; tracked tasks are awaited up to a limit.
 
 use std::{
     future::Future,
@@ -15,6 +15,7 @@ use std::{
 };
 
 use futures_util::FutureExt;
+use tokio::{runtime::Handle, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
@@ -22,19 +23,37 @@ use tracing::Instrument;
 const RESTART_MIN: Duration = Duration::from_millis(100);
 /// Longest pause between restarts: a loop that cannot run is retried, and does not spin.
 const RESTART_MAX: Duration = Duration::from_secs(10);
+/// A loop that ran this long was sound: its next restart is the first again.
+const SOUND_AFTER: Duration = Duration::from_mins(1);
 
 /// The life of one running service; clones share it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Lifecycle {
     draining: Arc<AtomicBool>,
+    closing: CancellationToken,
     stop: CancellationToken,
     tasks: TaskTracker,
+    /// Where tasks live. Each HTTP worker has a runtime of its own that ends with it, and with it whatever a handler
+    /// started there; the process's own runtime stays to the end.
+    runtime: Option<Handle>,
+}
+
+impl Default for Lifecycle {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Lifecycle {
-    /// Begins a life.
+    /// Begins a life; call inside the process's own runtime, which is where its tasks will run.
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            draining: Arc::default(),
+            closing: CancellationToken::new(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            runtime: Handle::try_current().ok(),
+        }
     }
 
     /// Says that the service is about to stop: it still serves, and asks to be left.
@@ -47,22 +66,32 @@ impl Lifecycle {
         self.draining.load(Ordering::Acquire)
     }
 
-    /// Returns the token that is cancelled when loops and sockets must end.
+    /// Returns the token that is cancelled when sockets and other answers without an end must end.
     pub fn stopping(&self) -> CancellationToken {
-        self.stop.clone()
+        self.closing.clone()
     }
 
-    /// Tells loops and sockets to end.
-    pub fn stop(&self) {
+    /// Tells sockets to end; requests in flight still have the loops they lean on.
+    pub fn close_sockets(&self) {
         self.begin_drain();
+        self.closing.cancel();
+    }
+
+    /// Tells sockets and loops to end.
+    pub fn stop(&self) {
+        self.close_sockets();
         self.stop.cancel();
     }
 
     /// Runs `future` as an owned task that ends by itself or with the service.
     pub fn spawn(&self, name: &'static str, future: impl Future<Output = ()> + Send + 'static) {
         let span = tracing::info_span!("task", task = name);
+        let tracked = self.tasks.track_future(future.instrument(span));
         #[expect(clippy::disallowed_methods, reason = "the one place that starts tasks, and it tracks them")]
-        tokio::spawn(self.tasks.track_future(future.instrument(span)));
+        match &self.runtime {
+            Some(runtime) => drop(runtime.spawn(tracked)),
+            None => drop(tokio::spawn(tracked)),
+        }
     }
 
     /// Runs a loop for as long as the service lives and starts it again when it panics or returns early.
@@ -77,9 +106,13 @@ impl Lifecycle {
         self.spawn(name, async move {
             let mut pause = RESTART_MIN;
             while !stop.is_cancelled() {
-                let ended = AssertUnwindSafe(run(stop.clone())).catch_unwind().await;
+                let started = Instant::now();
+                let ended = AssertUnwindSafe(async { run(stop.clone()).await }).catch_unwind().await;
                 if stop.is_cancelled() {
                     break;
+                }
+                if started.elapsed() > SOUND_AFTER {
+                    pause = RESTART_MIN;
                 }
                 metrics::counter!("task_restarts_total", "task" => name).increment(1);
                 tracing::error!(panicked = ended.is_err(), "loop ended early, starting it again");

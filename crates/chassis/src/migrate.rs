@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
-use diesel_async::{AsyncConnection, AsyncMigrationHarness, AsyncPgConnection, SimpleAsyncConnection};
+use diesel::{
+    QueryableByName, sql_query,
+    sql_types::{BigInt, Bool},
+};
+use diesel_async::{AsyncConnection, AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::time::{Instant, timeout};
 
 use crate::problem::Problem;
 
@@ -12,6 +17,12 @@ use crate::problem::Problem;
 const LOCK: i64 = 0x6d61_7275;
 /// Longest to wait for a database that is still starting.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(20);
+/// Longest one try to connect may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest to wait for another process that migrates; an index on a large table takes its time.
+const LOCK_PATIENCE: Duration = Duration::from_mins(10);
+/// How often to try again.
+const POLL: Duration = Duration::from_millis(200);
 
 /// Applies what is pending and returns how many migrations that were.
 ///
@@ -32,20 +43,52 @@ pub fn run(url: &SecretString, migrations: EmbeddedMigrations) -> Result<usize, 
 
 async fn apply(url: &str, migrations: EmbeddedMigrations) -> Result<usize, Problem> {
     let mut conn = connect(url).await?;
-    conn.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})")).await?;
+    lock(&mut conn).await?;
     let mut harness = AsyncMigrationHarness::new(conn);
     let applied = harness.run_pending_migrations(migrations).map_err(Problem::unexpected)?.len();
     // The lock ends with the connection.
     Ok(applied)
 }
 
-async fn connect(url: &str) -> Result<AsyncPgConnection, Problem> {
-    let give_up = tokio::time::Instant::now() + CONNECT_PATIENCE;
+/// Waits its turn: another process may be migrating.
+async fn lock(conn: &mut AsyncPgConnection) -> Result<(), Problem> {
+    #[derive(QueryableByName)]
+    struct Locked {
+        #[diesel(sql_type = Bool)]
+        locked: bool,
+    }
+    let give_up = Instant::now() + LOCK_PATIENCE;
+    let mut told = false;
     loop {
-        match AsyncPgConnection::establish(url).await {
-            Ok(conn) => return Ok(conn),
-            Err(error) if tokio::time::Instant::now() > give_up => return Err(Problem::unavailable(error)),
-            Err(_still_starting) => tokio::time::sleep(Duration::from_millis(200)).await,
+        let ask = sql_query("SELECT pg_try_advisory_lock($1) AS locked").bind::<BigInt, _>(LOCK);
+        let Locked { locked } = ask.get_result(conn).await?;
+        match locked {
+            true => return Ok(()),
+            false if Instant::now() > give_up => {
+                return Err(Problem::unavailable("another process has been migrating this database for too long"));
+            }
+            false if !told => {
+                tracing::info!("another process is migrating this database, waiting for it");
+                told = true;
+            }
+            false => {}
         }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+async fn connect(url: &str) -> Result<AsyncPgConnection, Problem> {
+    let give_up = Instant::now() + CONNECT_PATIENCE;
+    loop {
+        let tried = timeout(CONNECT_TIMEOUT, AsyncPgConnection::establish(url)).await;
+        let failed = match tried {
+            Ok(Ok(conn)) => return Ok(conn),
+            Ok(Err(error)) => Problem::unavailable(error),
+            Err(elapsed) => Problem::unavailable(elapsed),
+        };
+        if Instant::now() > give_up {
+            return Err(failed);
+        }
+        tokio::time::sleep(POLL).await;
     }
 }

@@ -1,22 +1,24 @@
 //! The outbox: effects outside the database that must not be lost.
 //!
 //! A use case writes a message in the transaction that makes it true; after the commit a relay delivers it, at least
-//! once and in order of writing per process. Every replica relays: rows are claimed with `SKIP LOCKED`, so two never
-//! deliver the same message at the same time. A message that cannot be delivered is tried again with growing pauses.
+//! once and in no particular order. Every replica relays: a message is leased to one of them at a time. One that cannot
+//! be delivered is tried again with growing pauses and does not keep the others waiting.
 //!
 //! Each database that uses it has this table:
 //! `outbox(id uuid primary key, topic text, payload jsonb, attempts int, due_at timestamptz)`.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use diesel::{
     QueryableByName, sql_query,
-    sql_types::{Integer, Jsonb, Text, Uuid as SqlUuid},
+    sql_types::{Array, Double, Integer, Jsonb, Text, Uuid as SqlUuid},
 };
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use futures_util::FutureExt;
 use serde::Serialize;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
@@ -28,10 +30,14 @@ use crate::{
 
 /// How often the table is looked at without being told; covers other replicas' messages and lost notices.
 const POLL: Duration = Duration::from_millis(500);
-/// Messages delivered per transaction.
-const BATCH: i32 = 100;
+/// Messages leased at once.
+const BATCH: i32 = 20;
+/// Longest one delivery may take.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a leased message is this process's: longer than a whole batch of slow deliveries.
+const LEASE: Duration = Duration::from_mins(1);
 /// Longest pause between attempts.
-const MAX_BACKOFF_SECONDS: i32 = 60;
+const MAX_BACKOFF: Duration = Duration::from_mins(1);
 
 /// One message to deliver.
 #[derive(Clone, Debug, QueryableByName)]
@@ -45,7 +51,7 @@ pub struct Message {
     /// What happened.
     #[diesel(sql_type = Jsonb)]
     pub payload: serde_json::Value,
-    /// How often it was tried before.
+    /// Which attempt this is, from 1.
     #[diesel(sql_type = Integer)]
     pub attempts: i32,
 }
@@ -97,7 +103,7 @@ impl Outbox {
             let (wake, pg, target) = (wake.clone(), pg.clone(), target.clone());
             async move {
                 while !stop.is_cancelled() {
-                    match relay_batch(&pg, target.as_ref()).await {
+                    match relay_batch(&pg, target.as_ref(), &stop).await {
                         Ok(delivered) if delivered == usize::try_from(BATCH).unwrap_or_default() => continue,
                         Ok(_) => {}
                         Err(problem) => tracing::warn!(code = problem.code(), "the outbox waits for its database"),
@@ -113,40 +119,69 @@ impl Outbox {
     }
 }
 
-async fn relay_batch(pg: &Pg, target: &dyn Deliver) -> Outcome<usize> {
-    let mut conn = pg.conn().await?;
-    conn.transaction::<_, Problem, _>(async |conn| {
-        let messages: Vec<Message> = sql_query(
-            "SELECT id, topic, payload, attempts FROM outbox WHERE due_at <= clock_timestamp() \
-             ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED",
-        )
-        .bind::<Integer, _>(BATCH)
-        .load(conn)
-        .await?;
-        for message in &messages {
-            match target.deliver(message).await {
-                Ok(()) => {
-                    sql_query("DELETE FROM outbox WHERE id = $1").bind::<SqlUuid, _>(message.id).execute(conn).await?;
-                }
-                Err(problem) => postpone(conn, message, &problem).await?,
-            }
+/// Delivers what is due; returns how many messages there were.
+///
+/// The rows are leased in a short transaction of their own: a delivery may take its time, and neither locks nor a
+/// connection are held meanwhile.
+async fn relay_batch(pg: &Pg, target: &dyn Deliver, stop: &CancellationToken) -> Outcome<usize> {
+    let messages = lease(&mut *pg.conn().await?).await?;
+    for (at, message) in messages.iter().enumerate() {
+        if stop.is_cancelled() {
+            let left: Vec<Uuid> = messages.iter().skip(at).map(|message| message.id).collect();
+            give_back(&mut *pg.conn().await?, &left).await?;
+            break;
         }
-        Ok(messages.len())
-    })
-    .await
+        let delivering = AssertUnwindSafe(target.deliver(message)).catch_unwind();
+        let delivered = match tokio::time::timeout(DELIVERY_TIMEOUT, delivering).await {
+            Ok(Ok(delivered)) => delivered,
+            Ok(Err(_panic)) => Err(Problem::unexpected("a delivery panicked")),
+            Err(elapsed) => Err(Problem::late(elapsed)),
+        };
+        let mut conn = pg.conn().await?;
+        match delivered {
+            Ok(()) => forget(&mut conn, message.id).await?,
+            Err(problem) => postpone(&mut conn, message, &problem).await?,
+        }
+    }
+    Ok(messages.len())
+}
+
+async fn lease(conn: &mut AsyncPgConnection) -> Outcome<Vec<Message>> {
+    let leased = sql_query(
+        "UPDATE outbox SET attempts = attempts + 1, due_at = clock_timestamp() + make_interval(secs => $2) \
+         WHERE id IN (SELECT id FROM outbox WHERE due_at <= clock_timestamp() ORDER BY id LIMIT $1 \
+         FOR UPDATE SKIP LOCKED) RETURNING id, topic, payload, attempts",
+    )
+    .bind::<Integer, _>(BATCH)
+    .bind::<Double, _>(LEASE.as_secs_f64())
+    .load(conn)
+    .await?;
+    Ok(leased)
+}
+
+async fn give_back(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> Outcome<()> {
+    sql_query("UPDATE outbox SET due_at = clock_timestamp() WHERE id = ANY($1)")
+        .bind::<Array<SqlUuid>, _>(ids)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+async fn forget(conn: &mut AsyncPgConnection, id: Uuid) -> Outcome<()> {
+    sql_query("DELETE FROM outbox WHERE id = $1").bind::<SqlUuid, _>(id).execute(conn).await?;
+    Ok(())
 }
 
 async fn postpone(conn: &mut AsyncPgConnection, message: &Message, problem: &Problem) -> Outcome<()> {
-    tracing::warn!(topic = message.topic, attempts = message.attempts, code = problem.code(), "not delivered yet");
+    problem.log();
+    tracing::warn!(topic = message.topic, attempts = message.attempts, "a message is not delivered yet");
     metrics::counter!("outbox_postponed_total", "topic" => message.topic.clone()).increment(1);
-    let seconds = 1_i32.checked_shl(message.attempts.unsigned_abs()).unwrap_or(i32::MAX).clamp(1, MAX_BACKOFF_SECONDS);
-    sql_query(
-        "UPDATE outbox SET attempts = attempts + 1, due_at = clock_timestamp() + make_interval(secs => $2) \
-         WHERE id = $1",
-    )
-    .bind::<SqlUuid, _>(message.id)
-    .bind::<Integer, _>(seconds)
-    .execute(conn)
-    .await?;
+    let doublings = message.attempts.clamp(1, 16).unsigned_abs() - 1;
+    let seconds = f64::from(1_u32 << doublings).min(MAX_BACKOFF.as_secs_f64());
+    sql_query("UPDATE outbox SET due_at = clock_timestamp() + make_interval(secs => $2) WHERE id = $1")
+        .bind::<SqlUuid, _>(message.id)
+        .bind::<Double, _>(seconds)
+        .execute(conn)
+        .await?;
     Ok(())
 }

@@ -3,18 +3,25 @@
 //! A request waits a short while for a connection and then gets 503: a queue in front of a slow database helps nobody.
 //! Connections that died with a restarted server are noticed and replaced, so a service heals without its own restart.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{
+    fmt::Write as _,
+    ops::{Deref, DerefMut},
+    time::Duration,
+};
 
 use clap::Args;
+use deadpool::managed::{TimeoutType, Timeouts};
+use diesel::ConnectionError;
 use diesel_async::{
-    AsyncPgConnection, SimpleAsyncConnection,
+    AsyncConnection, AsyncPgConnection, SimpleAsyncConnection,
     pooled_connection::{
-        AsyncDieselConnectionManager,
-        deadpool::{Object, Pool},
+        AsyncDieselConnectionManager, ManagerConfig, PoolableConnection, RecyclingMethod,
+        deadpool::{Object, Pool, PoolError},
     },
 };
+use futures_util::FutureExt;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::time::timeout;
+use tokio::{runtime::Handle, time::timeout};
 use url::Url;
 
 use crate::{
@@ -28,11 +35,16 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest a statement may run, enforced by the server; no query of a request comes near.
 const STATEMENT_TIMEOUT_MS: u32 = 5_000;
+/// How often the server looks whether the client of a running statement is still there.
+const CLIENT_CHECK_MS: u32 = 1_000;
 /// Longest a transaction may sit idle, enforced by the server: a stalled process must not hold row locks.
 const IDLE_IN_TRANSACTION_TIMEOUT_MS: u32 = 10_000;
 
 /// One connection out of the pool.
-pub type Connection = Object<AsyncPgConnection>;
+///
+/// A handler that is dropped in the middle of a transaction (its deadline came) leaves a connection that still holds
+/// locks; such a one is closed when it is given back, and not when somebody next takes it.
+pub struct Connection(Option<Object<AsyncPgConnection>>);
 
 /// PostgreSQL.
 #[derive(Args, Clone, Debug)]
@@ -71,7 +83,7 @@ impl Pg {
     /// Returns an error when the URL cannot be read.
     pub fn new(config: &PgConfig, application: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let url = with_limits(config.database_url.expose_secret(), application)?;
-        let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new(url);
+        let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config(url, manager_config());
         let pool = Pool::builder(manager)
             .max_size(config.database_pool_size)
             .wait_timeout(Some(ACQUIRE_TIMEOUT))
@@ -87,16 +99,23 @@ impl Pg {
     /// # Errors
     /// 503 when none is free in time or the server is away.
     pub async fn conn(&self) -> Outcome<Connection> {
-        self.pool.get().await.map_err(Problem::unavailable)
+        // The pool limits each of its steps; together they may take much longer.
+        let taken = timeout(ACQUIRE_TIMEOUT, self.pool.get()).await.map_err(Problem::unavailable)?;
+        Ok(Connection(Some(taken.map_err(Problem::unavailable)?)))
     }
 
-    /// Returns whether the server answers.
+    /// Returns whether the server answers. A pool whose connections are all in use is busy, not away: a probe must not
+    /// take a loaded replica out, and its load to the next one.
     pub async fn answers(&self) -> bool {
+        let at_once = Timeouts { wait: Some(Duration::ZERO), ..self.pool.timeouts() };
         let ask = async {
-            let mut conn = self.conn().await.ok()?;
-            conn.batch_execute("SELECT 1").await.ok()
+            match self.pool.timeout_get(&at_once).await {
+                Ok(mut conn) => conn.batch_execute("SELECT 1").await.is_ok(),
+                Err(PoolError::Timeout(TimeoutType::Wait)) => true,
+                Err(_) => false,
+            }
         };
-        timeout(CONNECT_TIMEOUT, ask).await.ok().flatten().is_some()
+        timeout(CONNECT_TIMEOUT, ask).await.unwrap_or(false)
     }
 
     /// Returns how many connections are open and how many requests wait for one.
@@ -106,11 +125,62 @@ impl Pg {
     }
 }
 
+impl Deref for Connection {
+    type Target = AsyncPgConnection;
+
+    #[expect(clippy::expect_used, reason = "taken out in `drop` only")]
+    fn deref(&self) -> &AsyncPgConnection {
+        self.0.as_deref().expect("a connection until it is dropped")
+    }
+}
+
+impl DerefMut for Connection {
+    #[expect(clippy::expect_used, reason = "taken out in `drop` only")]
+    fn deref_mut(&mut self) -> &mut AsyncPgConnection {
+        self.0.as_deref_mut().expect("a connection until it is dropped")
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(mut object) = self.0.take()
+            && PoolableConnection::is_broken(&mut *object)
+        {
+            drop(Object::take(object));
+        }
+    }
+}
+
+/// Opens connections on the process's own runtime: each is driven by a task, and one that lived on an HTTP worker would
+/// die with it in the hands of another.
+fn manager_config() -> ManagerConfig<AsyncPgConnection> {
+    let runtime = Handle::try_current().ok();
+    let mut config = ManagerConfig::default();
+    // A closed connection is noticed without a query; a test query would double every request's round trips.
+    config.recycling_method = RecyclingMethod::Fast;
+    config.custom_setup = Box::new(move |url| {
+        let (runtime, url) = (runtime.clone(), url.to_owned());
+        async move {
+            let connecting = async move { AsyncPgConnection::establish(&url).await };
+            match runtime {
+                Some(runtime) => runtime
+                    .spawn(connecting)
+                    .await
+                    .unwrap_or_else(|error| Err(ConnectionError::BadConnection(error.to_string()))),
+                None => connecting.await,
+            }
+        }
+        .boxed()
+    });
+    config
+}
+
 /// Adds the limits to a database URL, as parameters of each connection.
 pub(crate) fn with_limits(url: &str, application: &str) -> Result<String, url::ParseError> {
     let mut url = Url::parse(url)?;
     let options = format!(
-        "-c statement_timeout={STATEMENT_TIMEOUT_MS} -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_TIMEOUT_MS}"
+        "-c statement_timeout={STATEMENT_TIMEOUT_MS} -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_TIMEOUT_MS} \
+         -c client_connection_check_interval={CLIENT_CHECK_MS}"
     );
     // `%20` and not `+`: the driver decodes percent signs only.
     let encoded = options.replace(' ', "%20").replace('=', "%3D");

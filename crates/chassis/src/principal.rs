@@ -108,7 +108,8 @@ impl FromRequest for Organizer {
     }
 }
 
-/// Another service of ours, for `/internal` routes; the gateway never sends anybody there.
+/// Another process of ours that calls on its own account, for `/internal` routes. What the gateway passes on for a
+/// client is never that, whoever the client is.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub Caller);
 
@@ -117,6 +118,6 @@ impl FromRequest for Peer {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(req: &HttpRequest, _payload: &mut Payload) -> Self::Future {
-        ready(caller(req).map(Self))
+        ready(caller(req).and_then(|c| if c.is_own { Ok(Self(c)) } else { Err(common::NOT_FOUND.into()) }))
     }
 }

@@ -250,7 +250,10 @@ impl From<diesel::result::Error> for Problem {
                 ))
                 .caused_by(error)
             }
-            E::DatabaseError(K::ClosedConnection | K::UnableToSendCommand | K::SerializationFailure, _)
+            E::DatabaseError(
+                K::ClosedConnection | K::UnableToSendCommand | K::SerializationFailure | K::ReadOnlyTransaction,
+                _,
+            )
             | E::BrokenTransactionManager => Self::unavailable(error),
             E::DatabaseError(K::Unknown, info) if worth_another_try(info.message()) => Self::unavailable(error),
             E::NotFound => Self::from(common::NOT_FOUND),
@@ -262,13 +265,14 @@ impl From<diesel::result::Error> for Problem {
 /// Recognises the texts with which PostgreSQL says that it is going down, coming up, or ending a statement that another
 /// try may finish.
 fn worth_another_try(message: &str) -> bool {
-    const SIGNS: [&str; 9] = [
+    const SIGNS: [&str; 10] = [
         "terminating connection",
         "shutting down",
         "starting up",
         "recovery mode",
         "statement timeout",
         "lock timeout",
+        "could not obtain lock",
         "deadlock detected",
         "too many clients",
         "connection closed",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use deadpool_redis::{
     Connection, Pool, PoolConfig, Runtime, Timeouts,
-    redis::{Cmd, FromRedisValue, RedisError},
+    redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind},
 };
 use futures_util::{Stream, StreamExt};
 use secrecy::{ExposeSecret, SecretString};
@@ -75,7 +75,9 @@ impl Redis {
     /// # Errors
     /// 503 when none is free in time or the server is away.
     pub async fn conn(&self) -> Outcome<Connection> {
-        self.pool.get().await.map_err(Problem::unavailable)
+        // The pool limits each of its steps; together they may take much longer.
+        let taken = tokio::time::timeout(ACQUIRE_TIMEOUT, self.pool.get()).await.map_err(Problem::unavailable)?;
+        taken.map_err(Problem::unavailable)
     }
 
     /// Runs one command.
@@ -123,16 +125,20 @@ impl Redis {
     }
 }
 
+/// Answers of a server that cannot serve now; the library keeps them as plain codes.
+const AWAY: [&str; 3] = ["OOM", "MISCONF", "NOREPLICAS"];
+
 impl From<RedisError> for Problem {
     #[track_caller]
     fn from(error: RedisError) -> Self {
-        use deadpool_redis::redis::ErrorKind;
-        if error.is_io_error() || error.is_timeout() || error.is_connection_dropped() || error.is_connection_refusal() {
-            return Self::unavailable(error);
-        }
-        match error.kind() {
-            ErrorKind::Server(_) | ErrorKind::Io => Self::unavailable(error),
-            _ => Self::unexpected(error),
-        }
+        use ServerErrorKind as S;
+        let is_away = match error.kind() {
+            ErrorKind::Io => true,
+            ErrorKind::Server(kind) => {
+                matches!(kind, S::BusyLoading | S::TryAgain | S::ClusterDown | S::MasterDown | S::ReadOnly)
+            }
+            _ => error.code().is_some_and(|code| AWAY.contains(&code)),
+        };
+        if is_away { Self::unavailable(error) } else { Self::unexpected(error) }
     }
 }

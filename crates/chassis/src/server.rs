@@ -43,7 +43,7 @@ pub struct HttpConfig {
     #[arg(long, env = "REQUEST_TIMEOUT_MS", default_value_t = 10_000)]
     pub request_timeout_ms: u64,
     /// How long a request's body may take before it must flow at 4 KiB/s or more, milliseconds.
-    #[arg(long, env = "BODY_GRACE_MS", default_value_t = 10_000)]
+    #[arg(long, env = "BODY_GRACE_MS", default_value_t = 5_000)]
     pub body_grace_ms: u64,
     /// After SIGTERM: how long to keep serving with `/readyz` at 503, so that callers learn of it, milliseconds.
     #[arg(long, env = "DRAIN_DELAY_MS", default_value_t = 3_000)]
@@ -198,6 +198,7 @@ impl Bound {
         let Self { addr, server, beside, lifecycle, drain_delay, shutdown_timeout } = self;
         tracing::info!(%addr, "serving");
         let handle = server.handle();
+        telemetry::upkeep(&lifecycle);
         let life = lifecycle.clone();
         lifecycle.spawn("signals", async move {
             let stopping = life.stopping();
@@ -211,7 +212,7 @@ impl Bound {
                 () = tokio::time::sleep(drain_delay) => {}
                 () = signal() => {}
             }
-            life.stop();
+            life.close_sockets();
             tokio::select! {
                 () = handle.stop(true) => {}
                 () = signal() => handle.stop(false).await,

@@ -78,7 +78,8 @@ pub struct Foundation {
     pub clock: Clock,
     /// Its life.
     pub lifecycle: Lifecycle,
-    verifier: Verifier,
+    /// Verifies callers.
+    pub verifier: Verifier,
 }
 
 impl Foundation {

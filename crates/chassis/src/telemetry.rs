@@ -3,7 +3,7 @@
 //! A log line carries the request's id and trace id through its span. Nothing here ever logs a body, a token, a
 //! password or what a person wrote; libraries that would are switched off by name.
 
-use std::sync::OnceLock;
+use std::{sync::OnceLock, time::Duration};
 
 use actix_web::{HttpResponse, web};
 use clap::Args;
@@ -13,6 +13,8 @@ use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
+use crate::lifecycle::Lifecycle;
+
 /// Appended to every filter: the first writes what people said when a provider's answer cannot be read, the second every
 /// statement's parameters when it is asked for details.
 const ALWAYS: &str =
@@ -20,6 +22,9 @@ const ALWAYS: &str =
 
 /// Bucket bounds of `http_request_duration_seconds`, chosen around the goals: 1 ms to 10 s.
 const LATENCY_BUCKETS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// How often measurements are folded into their buckets.
+const UPKEEP: Duration = Duration::from_secs(5);
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -103,11 +108,23 @@ pub fn recorder() -> Option<&'static PrometheusHandle> {
         .as_ref()
 }
 
-async fn metrics_page() -> HttpResponse {
-    let text = recorder().map(|handle| {
-        handle.run_upkeep();
-        handle.render()
+/// Starts the loop that folds measurements into their buckets; without it they would pile up until somebody scrapes.
+pub(crate) fn upkeep(lifecycle: &Lifecycle) {
+    lifecycle.spawn_loop("metrics", |stop| async move {
+        while !stop.is_cancelled() {
+            if let Some(handle) = recorder() {
+                handle.run_upkeep();
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(UPKEEP) => {}
+            }
+        }
     });
+}
+
+async fn metrics_page() -> HttpResponse {
+    let text = recorder().map(PrometheusHandle::render);
     HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(text.unwrap_or_default())
 }
 

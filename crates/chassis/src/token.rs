@@ -16,7 +16,10 @@ use domain::{
     ids::{LoginId, UserId},
     principal::{Principal, Role, Service},
 };
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
+use jsonwebtoken::{
+    Algorithm, DecodingKey, EncodingKey,
+    jwk::{AlgorithmParameters, EllipticCurve},
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -60,6 +63,9 @@ struct Claims {
     sid: Option<LoginId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     role: Option<Role>,
+    /// Whether the issuer calls on its own account, and does not pass a client's request on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    own: bool,
     iat: i64,
     exp: i64,
 }
@@ -77,6 +83,8 @@ pub struct Caller {
     pub service: Service,
     /// The person.
     pub person: Option<Principal>,
+    /// Whether the process calls on its own account; `false` when it passes a client's request on.
+    pub is_own: bool,
 }
 
 /// Mints internal tokens.
@@ -97,7 +105,7 @@ impl Signer {
         Ok(Self { service, kid: kid.to_owned(), key })
     }
 
-    /// Mints a token for a call to `audience`.
+    /// Mints a token for a client's request that is passed on to `audience`.
     ///
     /// # Errors
     /// Returns the library's error when the key is not an Ed25519 key.
@@ -107,12 +115,36 @@ impl Signer {
         person: Option<Principal>,
         now: DateTime<Utc>,
     ) -> Result<String, jsonwebtoken::errors::Error> {
+        self.sign(audience, person, false, now)
+    }
+
+    /// Mints a token for a call of this process's own to `audience`; only such a token opens internal routes.
+    ///
+    /// # Errors
+    /// Returns the library's error when the key is not an Ed25519 key.
+    pub fn mint_call(
+        &self,
+        audience: Service,
+        person: Option<Principal>,
+        now: DateTime<Utc>,
+    ) -> Result<String, jsonwebtoken::errors::Error> {
+        self.sign(audience, person, true, now)
+    }
+
+    fn sign(
+        &self,
+        audience: Service,
+        person: Option<Principal>,
+        own: bool,
+        now: DateTime<Utc>,
+    ) -> Result<String, jsonwebtoken::errors::Error> {
         let claims = Claims {
             iss: self.service.name().to_owned(),
             aud: audience.name().to_owned(),
             sub: person.map_or_else(|| format!("svc:{}", self.service), |p| p.user_id.to_string()),
             sid: person.map(|p| p.login_id),
             role: person.map(|p| p.role),
+            own,
             iat: now.timestamp(),
             exp: now.timestamp() + LIFE_SECONDS,
         };
@@ -127,6 +159,7 @@ type Remembered = HashMap<[u8; 32], (Caller, i64)>;
 #[derive(Clone)]
 pub struct Verifier {
     keys: Arc<HashMap<String, (Service, DecodingKey)>>,
+    published: Arc<str>,
     verified: Arc<Mutex<Remembered>>,
 }
 
@@ -143,13 +176,26 @@ impl Verifier {
             let kid = jwk.common.key_id.clone().ok_or(Refused("has a key without kid"))?;
             let owner = kid.split('.').next().and_then(Service::parse);
             let owner = owner.ok_or(Refused("has a kid that does not begin with a service's name"))?;
+            if !matches!(&jwk.algorithm, AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519)
+            {
+                return Err(Refused("has a key that is not an Ed25519 key"));
+            }
             let key = DecodingKey::from_jwk(jwk).map_err(|_bad_key| Refused("has a key that cannot be read"))?;
-            keys.insert(kid, (owner, key));
+            if keys.insert(kid, (owner, key)).is_some() {
+                return Err(Refused("has two keys with the same kid"));
+            }
         }
         if keys.is_empty() {
             return Err(Refused("has no key"));
         }
-        Ok(Self { keys: Arc::new(keys), verified: Arc::default() })
+        // Written anew, so that a private part that was pasted along is not published with it.
+        let published = serde_json::to_string(&set).map_err(|_unwritable| Refused("cannot be written"))?;
+        Ok(Self { keys: Arc::new(keys), published: published.into(), verified: Arc::default() })
+    }
+
+    /// Returns the public keys as a JSON Web Key Set.
+    pub fn published(&self) -> &str {
+        &self.published
     }
 
     /// Verifies a token that was shown to `audience`.
@@ -176,7 +222,7 @@ impl Verifier {
             }
             _ => None,
         };
-        let caller = Caller { service: *owner, person };
+        let caller = Caller { service: *owner, person, is_own: claims.own };
         self.remember(digest, caller, claims.exp, now);
         Ok(caller)
     }
@@ -250,7 +296,7 @@ mod tests {
         let token = signer.mint(Service::Memo, Some(person), clock.now()).unwrap();
         for _remembered_the_second_time in 0..2 {
             let caller = verifier.verify(&token, Service::Memo, clock.now()).unwrap();
-            assert_eq!(caller, Caller { service: Service::Gateway, person: Some(person) });
+            assert_eq!(caller, Caller { service: Service::Gateway, person: Some(person), is_own: false });
         }
         assert!(verifier.verify(&token, Service::Auth, clock.now()).is_err());
         clock.advance(Duration::from_secs(70));
@@ -262,7 +308,24 @@ mod tests {
         let (signer, verifier, clock) = setup();
         let token = signer.mint(Service::Ticketing, None, clock.now()).unwrap();
         let caller = verifier.verify(&token, Service::Ticketing, clock.now()).unwrap();
-        assert_eq!(caller, Caller { service: Service::Gateway, person: None });
+        assert_eq!(caller, Caller { service: Service::Gateway, person: None, is_own: false });
+        let own = signer.mint_call(Service::Ticketing, None, clock.now()).unwrap();
+        assert!(verifier.verify(&own, Service::Ticketing, clock.now()).unwrap().is_own);
+    }
+
+    #[test]
+    fn a_key_set_is_refused_for_what_would_only_show_later() {
+        let pair = KeyPair::generate("gateway.1").unwrap();
+        let twice = pair.public_jwks.replace("}]", "},{X}]");
+        let one = pair.public_jwks.trim_start_matches("{\"keys\":[{").trim_end_matches("}]}");
+        let symmetric = r#"{"keys":[{"kty":"oct","kid":"gateway.1","k":"AAAA"}]}"#;
+        let nobody = pair.public_jwks.replace("gateway.1", "mallory.1");
+        let private = pair.public_jwks.replace("\"crv\"", "\"d\":\"c2VjcmV0\",\"crv\"");
+        assert!(Verifier::new(&twice.replace('X', one)).is_err());
+        for bad in [symmetric, &nobody, "{}", r#"{"keys":[]}"#] {
+            assert!(Verifier::new(bad).is_err(), "{bad}");
+        }
+        assert!(!Verifier::new(&private).unwrap().published().contains("c2VjcmV0"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chassis::{
-    cli::Program, clock::Clock, pg::PgConfig, problem::Outcome, server::Bound, service::Foundation,
+    cli::Program, clock::Clock, idempotency, pg::PgConfig, problem::Outcome, server::Bound, service::Foundation,
     telemetry::TelemetryConfig,
 };
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
@@ -52,6 +52,7 @@ pub fn build_with(
     patience: Patience,
 ) -> Outcome<Bound> {
     let app = App::new(config, clock, companion, patience)?;
+    idempotency::prune(&app.ground.lifecycle, app.ground.pg.clone());
     reply::sweep(&app.ground.lifecycle, app.ground.pg.clone());
     // Being offline is a way to run, not a fault: the part's name says it, its status stays `ok`.
     let health = app.ground.health().uses(app.companion.health_part(), || std::future::ready(true));

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use chassis::{
-    cli::Program, clock::Clock, health::Health, pg::PgConfig, problem::Outcome, server::Bound, service::Foundation,
-    telemetry::TelemetryConfig,
+    cli::Program, clock::Clock, health::Health, idempotency, pg::PgConfig, problem::Outcome, server::Bound,
+    service::Foundation, telemetry::TelemetryConfig,
 };
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use domain::principal::Service;
@@ -32,6 +32,7 @@ pub struct App {
 /// Returns a problem when a URL or key cannot be read or the port is taken.
 pub fn build(config: MemoConfig, clock: Clock) -> Outcome<Bound> {
     let app = App::new(config, clock)?;
+    idempotency::prune(&app.ground.lifecycle, app.ground.pg.clone());
     let data = actix_web::web::Data::new(app.clone());
     app.ground.listen(app.config.port, app.health(), routes::Api::openapi(), move |cfg| {
         cfg.app_data(data.clone()).configure(routes::configure);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chassis::{
-    cli::Program, clock::Clock, pg::PgConfig, problem::Outcome, server::Bound, service::Foundation,
+    cli::Program, clock::Clock, idempotency, pg::PgConfig, problem::Outcome, server::Bound, service::Foundation,
     telemetry::TelemetryConfig,
 };
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
@@ -52,6 +52,7 @@ impl App {
     /// # Errors
     /// Returns a problem when the port is taken.
     pub fn listen(self) -> Outcome<Bound> {
+        idempotency::prune(&self.ground.lifecycle, self.ground.pg.clone());
         let data = actix_web::web::Data::new(self.clone());
         self.ground.listen(self.config.port, self.ground.health(), routes::Api::openapi(), move |cfg| {
             cfg.app_data(data.clone()).configure(routes::configure);

@@ -66,6 +66,11 @@ impl TestApp {
         self.client(Identity::Nobody)
     }
 
+    /// Calls as another process of ours does on its own account.
+    pub fn as_peer(&self) -> TestClient {
+        self.client(Identity::Peer)
+    }
+
     /// Calls around the gateway: without an internal token.
     pub fn without_token(&self) -> TestClient {
         self.client(Identity::None)

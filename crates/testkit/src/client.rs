@@ -17,6 +17,7 @@ use crate::socket::Socket;
 pub(crate) enum Identity {
     Person(Principal),
     Nobody,
+    Peer,
     None,
 }
 
@@ -47,12 +48,14 @@ impl TestClient {
 
     /// Returns the internal token this caller shows, if any.
     pub fn token(&self) -> Option<String> {
-        let person = match self.identity {
-            Identity::Person(principal) => Some(principal),
-            Identity::Nobody => None,
+        let now = self.clock.now();
+        let minted = match self.identity {
+            Identity::Person(principal) => self.signer.mint(self.service, Some(principal), now),
+            Identity::Nobody => self.signer.mint(self.service, None, now),
+            Identity::Peer => self.signer.mint_call(self.service, None, now),
             Identity::None => return None,
         };
-        Some(self.signer.mint(self.service, person, self.clock.now()).expect("mint a token"))
+        Some(minted.expect("mint a token"))
     }
 
     /// Begins a request; finish it with [`send`](Self::send).

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chassis::{
-    cli::Program, clock::Clock, pg::PgConfig, problem::Outcome, server::Bound, service::Foundation,
+    cli::Program, clock::Clock, idempotency, pg::PgConfig, problem::Outcome, server::Bound, service::Foundation,
     telemetry::TelemetryConfig,
 };
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
@@ -30,6 +30,7 @@ pub struct App {
 /// Returns a problem when a URL or key cannot be read or the port is taken.
 pub fn build(config: TicketingConfig, clock: Clock) -> Outcome<Bound> {
     let app = App::new(config, clock)?;
+    idempotency::prune(&app.ground.lifecycle, app.ground.pg.clone());
     let pause = Duration::from_millis(app.config.hold_sweep_ms);
     expiry::start(&app.ground.lifecycle, app.ground.pg.clone(), pause);
     let data = actix_web::web::Data::new(app.clone());

@@ -9,3 +9,6 @@ CREATE TABLE idempotency_keys (
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (user_id, route, key)
 );
+
+-- For deleting keys whose day is over.
+CREATE INDEX idempotency_keys_created_at ON idempotency_keys (created_at);

@@ -47,7 +47,7 @@ pub struct RegisterRequest {
 }
 
 /// A new account, logged in.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub struct RegisteredView {
     /// The account.
     user_id: Uuid,

@@ -25,7 +25,7 @@ pub const EMAIL_TAKEN: Fault = Fault::new(
 );
 
 /// An account.
-#[derive(Debug, Queryable, Selectable)]
+#[derive(Queryable, Selectable)]
 #[diesel(table_name = users, check_for_backend(diesel::pg::Pg))]
 #[expect(missing_docs, reason = "the columns are described in the migration")]
 pub struct User {
@@ -49,7 +49,7 @@ impl User {
 }
 
 /// An account to be made.
-#[derive(Debug, Insertable)]
+#[derive(Insertable)]
 #[diesel(table_name = users)]
 #[expect(missing_docs, reason = "the columns are described in the migration")]
 pub struct NewUser {

@@ -14,5 +14,5 @@ pub async fn jwks(app: Data<App>, _caller: Anyone) -> Outcome<HttpResponse> {
     Ok(HttpResponse::Ok()
         .content_type("application/jwk-set+json")
         .insert_header((header::CACHE_CONTROL, "public, max-age=300"))
-        .body(app.config.base.trust.internal_public_keys.clone()))
+        .body(app.ground.verifier.published().to_owned()))
 }

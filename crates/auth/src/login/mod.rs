@@ -46,7 +46,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
 }
 
 /// The tokens of a new login.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub struct TokensView {
     /// Access token (JWT), for `Authorization: Bearer`.
     pub access_token: String,

@@ -55,9 +55,27 @@ async fn a_logout_ends_one_login_and_every_gateway_hears_of_it_within_a_second()
     assert!(notice.contains(&phone.login_id.to_string()), "{notice}");
     app.as_principal(phone).get("/user/me").await.assert_problem(401, "invalid_token");
     app.as_principal(laptop).get("/user/me").await.assert_status(200);
-    let list = app.anonymous().get("/internal/revocations").await.assert_status(200);
+    let list = app.as_peer().get("/internal/revocations").await.assert_status(200);
     assert_eq!(list.json["revoked"].as_array().unwrap().len(), 1);
     assert_eq!(list.text("/revoked/0/login_id"), phone.login_id.to_string());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn internal_routes_open_for_our_own_calls_only() {
+    let (_stage, app) = start().await;
+    app.as_peer().get("/internal/revocations").await.assert_status(200);
+    for client in [app.anonymous(), app.as_user()] {
+        client.get("/internal/revocations").await.assert_problem(404, "not_found");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_an_address_is_a_wrong_login_and_no_error() {
+    let (_stage, app) = start().await;
+    for email in ["a\0@b.kr", "", "nobody", &"x".repeat(5_000)] {
+        let body = json!({ "email": email, "password": "whatever" });
+        app.anonymous().post("/login", body).await.assert_problem(401, "wrong_credentials");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -69,7 +87,7 @@ async fn logging_out_twice_is_once_and_without_a_login_is_fine() {
         kim.post("/auth/logout", json!({})).await.assert_status(200);
     }
     app.anonymous().post("/auth/logout", json!({})).await.assert_status(200);
-    let list = app.anonymous().get("/internal/revocations").await;
+    let list = app.as_peer().get("/internal/revocations").await;
     assert_eq!(list.json["revoked"].as_array().unwrap().len(), 1);
 }
 

@@ -59,10 +59,10 @@ async fn a_call_shows_its_own_token_and_carries_the_request() {
     let url = format!("http://{addr}").parse().unwrap();
     let peer = Peer::new(Service::Memo, vec![url], Some(signer), Clock::system()).unwrap();
     let context = RequestContext {
-        request_id: "r-1".to_owned(),
+        request_id: "r-1".into(),
         locale: Locale::En,
         deadline: tokio::time::Instant::now() + Duration::from_secs(1),
-        trace_id: "4bf92f3577b34da6a3ce929d0e0e4736".to_owned(),
+        trace_id: "4bf92f3577b34da6a3ce929d0e0e4736".into(),
     };
     let seen: Value = context.scope(peer.get(None, &["internal", "a/../b c"])).await.unwrap();
     assert_eq!((&seen["path"], &seen["id"]), (&json!("/internal/a%2F..%2Fb%20c"), &json!("r-1")));

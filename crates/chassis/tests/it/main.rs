@@ -8,4 +8,6 @@
 
 mod calls;
 mod edges;
+mod outbox;
+mod pool;
 mod schema;

@@ -1,0 +1,85 @@
+//! Messages that must not be lost, and one that cannot be delivered.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use chassis::{
+    lifecycle::Lifecycle,
+    outbox::{Deliver, Message, Outbox},
+    problem::{Outcome, Problem},
+};
+use diesel_async::AsyncConnection;
+use domain::principal::Service;
+use testkit::{Stage, eventually};
+
+const MIGRATIONS: diesel_migrations::EmbeddedMigrations = diesel_migrations::embed_migrations!("../../migrations/auth");
+
+/// Delivers into a list; some topics go wrong, each in its own way.
+#[derive(Default)]
+struct Recipient {
+    received: Mutex<Vec<String>>,
+    failures: Mutex<u32>,
+}
+
+#[async_trait]
+impl Deliver for Recipient {
+    async fn deliver(&self, message: &Message) -> Outcome<()> {
+        match message.topic.as_str() {
+            "panics" => panic!("a recipient's fault"),
+            "hangs" => std::future::pending().await,
+            "fails once" if *self.failures.lock().unwrap() == 0 => {
+                *self.failures.lock().unwrap() += 1;
+                Err(Problem::unavailable("away"))
+            }
+            topic => {
+                self.received.lock().unwrap().push(topic.to_owned());
+                Ok(())
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_message_that_cannot_be_delivered_does_not_keep_the_others_waiting() {
+    let stage = Stage::new(Service::Auth, MIGRATIONS).await;
+    let outbox = Outbox::new(stage.clock.clone());
+    let (pg, lifecycle, recipient) = (stage.pg(), Lifecycle::new(), Arc::new(Recipient::default()));
+    let mut conn = pg.conn().await.unwrap();
+    for topic in ["panics", "hangs", "fails once", "good"] {
+        outbox.put(&mut conn, topic, &()).await.unwrap();
+    }
+    drop(conn);
+    outbox.relay(&lifecycle, pg.clone(), recipient.clone());
+    eventually(Duration::from_secs(20), || async {
+        let mut received = recipient.received.lock().unwrap().clone();
+        received.sort();
+        received == ["fails once", "good"]
+    })
+    .await;
+    lifecycle.stop();
+    assert!(lifecycle.finished(Duration::from_secs(10)).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_of_a_transaction_that_fails_was_never_written() {
+    let stage = Stage::new(Service::Auth, MIGRATIONS).await;
+    let outbox = Outbox::new(stage.clock.clone());
+    let (pg, lifecycle, recipient) = (stage.pg(), Lifecycle::new(), Arc::new(Recipient::default()));
+    let mut conn = pg.conn().await.unwrap();
+    let failed: Outcome<()> = conn
+        .transaction(async |conn| {
+            outbox.put(conn, "never true", &()).await?;
+            Err(domain::fault::common::FORBIDDEN.into())
+        })
+        .await;
+    assert!(failed.is_err());
+    outbox.put(&mut conn, "true", &()).await.unwrap();
+    drop(conn);
+    outbox.relay(&lifecycle, pg, recipient.clone());
+    eventually(Duration::from_secs(5), || async { !recipient.received.lock().unwrap().is_empty() }).await;
+    assert_eq!(*recipient.received.lock().unwrap(), ["true"]);
+    lifecycle.stop();
+}

@@ -1,0 +1,58 @@
+//! Connections that come back in a state nobody wants them in.
+
+use std::time::Duration;
+
+use chassis::{pg::Pg, problem::Outcome};
+use diesel_async::{AsyncConnection, RunQueryDsl};
+use domain::principal::Service;
+use testkit::{Stage, eventually};
+use tokio::time::timeout;
+
+const MIGRATIONS: diesel_migrations::EmbeddedMigrations = diesel_migrations::embed_migrations!("../../migrations/auth");
+
+async fn lock_table(pg: &Pg, then: impl Future<Output = ()> + Send) -> Outcome<()> {
+    let mut conn = pg.conn().await?;
+    conn.transaction(async move |conn| {
+        diesel::sql_query("LOCK TABLE users IN ACCESS EXCLUSIVE MODE").execute(conn).await?;
+        then.await;
+        Outcome::Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_dropped_in_its_transaction_holds_no_lock() {
+    let stage = Stage::new(Service::Auth, MIGRATIONS).await;
+    let pg = stage.pg();
+    let dropped = timeout(Duration::from_millis(200), lock_table(&pg, std::future::pending())).await;
+    assert!(dropped.is_err(), "the transaction was cut off at its deadline");
+    let next = timeout(Duration::from_secs(3), lock_table(&pg, std::future::ready(()))).await;
+    next.expect("the lock is free").unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pool_that_is_all_in_use_is_busy_and_not_away() {
+    let stage = Stage::new(Service::Auth, MIGRATIONS).await;
+    let mut config = stage.base_config().pg;
+    config.database_pool_size = 1;
+    let pg = Pg::new(&config, "test").unwrap();
+    let in_use = pg.conn().await.unwrap();
+    assert!(pg.answers().await);
+    let refused = pg.conn().await.err().unwrap();
+    assert_eq!((refused.status().as_u16(), refused.code()), (503, "unavailable"));
+    drop(in_use);
+    pg.conn().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_of_a_server_that_went_away_are_replaced() {
+    let stage = Stage::new(Service::Auth, MIGRATIONS).await;
+    let pg = stage.pg();
+    for _ in 0..3 {
+        let mut victim = pg.conn().await.unwrap();
+        let ended = diesel::sql_query("SELECT pg_terminate_backend(pg_backend_pid())").execute(&mut victim).await;
+        assert!(ended.is_err());
+        drop(victim);
+        eventually(Duration::from_secs(5), || async { pg.answers().await }).await;
+    }
+}
