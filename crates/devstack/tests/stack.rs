@@ -65,8 +65,14 @@ fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
+/// Kills a process and waits for its end, which is a moment after the signal.
 fn kill(pid: Pid) {
     kill_process(pid, Signal::KILL).expect("it runs");
+    let begun = Instant::now();
+    while !has_ended(pid) {
+        assert!(begun.elapsed() < Duration::from_secs(10), "{pid:?} does not end");
+        std::thread::yield_now();
+    }
 }
 
 /// Whether it has ended; nobody may have collected it yet.

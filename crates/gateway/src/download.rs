@@ -14,13 +14,16 @@ use std::{
 use actix_web::body::{BodySize, MessageBody};
 use bytes::Bytes;
 use hyper::body::{Body, Incoming};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::{revocation::Watch, upload::Upload};
 
 /// Longest silence in the middle of an answer that ends.
 const STALL: Duration = Duration::from_secs(30);
+
+/// The timer of an exchange: first of the wait for the head, then of the silences in the body.
+pub type Timer = Pin<Box<Sleep>>;
 
 /// The body of an answer.
 pub struct Download {
@@ -47,16 +50,16 @@ impl MessageBody for LeftOut {
 
 /// When a body is given up or ended.
 enum Until {
-    /// After a long silence.
-    Stalled(Option<Pin<Box<Sleep>>>),
+    /// After a long silence; the timer is set when one begins.
+    Stalled { timer: Timer, is_set: bool },
     /// When the login of whoever listens has ended, or this process stops.
     Ended { ended: Pin<Box<WaitForCancellationFutureOwned>>, _watch: Watch },
 }
 
 impl Download {
     /// Takes an answer that ends by itself.
-    pub fn new(incoming: Incoming, size: BodySize, rest_of_upload: Option<Upload>) -> Self {
-        Self { incoming, size, rest_of_upload, until: Until::Stalled(None) }
+    pub fn new(incoming: Incoming, size: BodySize, rest_of_upload: Option<Upload>, timer: Timer) -> Self {
+        Self { incoming, size, rest_of_upload, until: Until::Stalled { timer, is_set: false } }
     }
 
     /// Lets the answer last as long as `watch` does.
@@ -70,7 +73,13 @@ impl Download {
 impl Until {
     fn has_come(&mut self, cx: &mut Context<'_>) -> bool {
         match self {
-            Self::Stalled(timer) => timer.get_or_insert_with(|| Box::pin(sleep(STALL))).as_mut().poll(cx).is_ready(),
+            Self::Stalled { timer, is_set } => {
+                if !*is_set {
+                    timer.as_mut().reset(Instant::now() + STALL);
+                    *is_set = true;
+                }
+                timer.as_mut().poll(cx).is_ready()
+            }
             Self::Ended { ended, .. } => ended.as_mut().poll(cx).is_ready(),
         }
     }
@@ -96,8 +105,8 @@ impl MessageBody for Download {
         loop {
             match Pin::new(&mut this.incoming).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
-                    if let Until::Stalled(timer) = &mut this.until {
-                        *timer = None;
+                    if let Until::Stalled { is_set, .. } = &mut this.until {
+                        *is_set = false;
                     }
                     if let Ok(chunk) = frame.into_data() {
                         return Poll::Ready(Some(Ok(chunk)));
@@ -112,7 +121,7 @@ impl MessageBody for Download {
             return Poll::Pending;
         }
         match this.until {
-            Until::Stalled(_) => {
+            Until::Stalled { .. } => {
                 Poll::Ready(Some(Err("the service stopped sending in the middle of its answer".into())))
             }
             Until::Ended { .. } => Poll::Ready(None),

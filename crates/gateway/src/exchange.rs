@@ -15,10 +15,11 @@ use http::{
     uri::{PathAndQuery, Scheme},
 };
 use hyper::body::Incoming;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::{
     client::{Client, SendError},
+    download::Timer,
     headers::Outgoing,
     upload::{Upload, UploadBody},
     upstream::{Address, Choice, Upstream},
@@ -55,9 +56,12 @@ impl Exchange<'_> {
     ///
     /// # Errors
     /// 503 when no address answers, 504 when the head is not there in time, and what the client's body earns.
-    pub async fn run(&self, upload: &mut Option<Upload>) -> Outcome<Response<Incoming>> {
-        let answered = timeout_at(self.deadline, self.attempts(upload)).await;
-        answered.unwrap_or_else(|_elapsed| Err(Problem::late("no answer from the service in time")))
+    pub async fn run(&self, upload: &mut Option<Upload>, timer: &mut Timer) -> Outcome<Response<Incoming>> {
+        tokio::select! {
+            biased;
+            answered = self.attempts(upload) => answered,
+            () = timer.as_mut() => Err(Problem::late("no answer from the service in time")),
+        }
     }
 
     async fn attempts(&self, upload: &mut Option<Upload>) -> Outcome<Response<Incoming>> {

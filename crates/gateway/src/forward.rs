@@ -17,7 +17,7 @@ use chassis::{
 use domain::{fault::common, principal::Principal};
 use http::{HeaderValue, Method, Response, uri::PathAndQuery};
 use hyper::body::Incoming;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use crate::{
     download::{Download, LeftOut},
@@ -76,11 +76,13 @@ pub async fn forward(
             caller: &caller,
             authorization: gate.internal_tokens.authorization(route.service, caller.person)?,
             context: &context,
+            client_ip: gate.client_ip(request),
             upgrade,
         },
         deadline,
     };
-    let answer = exchange.run(&mut upload).await?;
+    let mut timer = Box::pin(sleep_until(deadline));
+    let answer = exchange.run(&mut upload, &mut timer).await?;
     let login_id = caller.person.map(|person| person.login_id);
     match (answer.status(), tunnelled) {
         (http::StatusCode::SWITCHING_PROTOCOLS, Some(payload)) => {
@@ -89,7 +91,7 @@ pub async fn forward(
         (http::StatusCode::SWITCHING_PROTOCOLS, None) => Err(BAD_UPSTREAM.into()),
         _ => {
             let body = |incoming, size| {
-                let body = Download::new(incoming, size, upload.filter(|_| !is_head));
+                let body = Download::new(incoming, size, upload.filter(|_| !is_head), timer);
                 match route.kind {
                     Kind::Stream => body.lasting(gate.revocations.watch(login_id)),
                     _ => body,

@@ -1,6 +1,6 @@
 //! What happens to every request: its path is judged, its route found, and the answer marked for browsers.
 
-use std::{sync::Arc, time::Duration};
+use std::{cell::RefCell, net::IpAddr, sync::Arc, time::Duration};
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -27,10 +27,14 @@ use crate::{
     origin::{AllowedOrigins, Asking},
     page::Pages,
     path,
+    recent::Recent,
     revocation::Revocations,
     route::{Kind, Route, Router},
     upstream::Upstream,
 };
+
+/// Client addresses remembered per worker in the form services are told them.
+const CLIENT_IPS: usize = 4_096;
 
 /// What all workers share.
 #[derive(Clone)]
@@ -71,6 +75,7 @@ pub struct Gate {
     origins: Arc<AllowedOrigins>,
     upstreams: Arc<Vec<Upstream>>,
     pages: Arc<Pages>,
+    client_ips: RefCell<Recent<IpAddr, http::HeaderValue>>,
 }
 
 impl Gate {
@@ -88,7 +93,20 @@ impl Gate {
             origins,
             upstreams,
             pages,
+            client_ips: RefCell::new(Recent::new(CLIENT_IPS)),
         }
+    }
+
+    /// Returns the address a request comes from, as services are told it.
+    pub fn client_ip(&self, request: &HttpRequest) -> Option<http::HeaderValue> {
+        let ip = request.peer_addr()?.ip();
+        let mut known = self.client_ips.borrow_mut();
+        if let Some(value) = known.get(&ip) {
+            return Some(value);
+        }
+        let value = http::HeaderValue::try_from(ip.to_string()).ok()?;
+        known.put(ip, value.clone());
+        Some(value)
     }
 
     /// Returns a service's addresses.
@@ -137,8 +155,7 @@ async fn answer(
             headers::protect(response.headers_mut(), false);
             Ok(response)
         }
-        // Boxed: the machinery of an exchange is large, and most of the futures around it are not.
-        _ => Box::pin(forward::forward(gate, request, payload, (entry, route), asking)).await,
+        _ => forward::forward(gate, request, payload, (entry, route), asking).await,
     }
 }
 

@@ -83,7 +83,7 @@ mod tests {
         assert_ne!(second, first);
         let token = second.to_str().unwrap().strip_prefix("Bearer ").unwrap();
         let caller = verifier.verify(token, Service::Memo, clock.now()).unwrap();
-        assert_eq!(caller, Caller { service: Service::Gateway, person: Some(person) });
+        assert_eq!(caller, Caller { service: Service::Gateway, person: Some(person), is_own: false });
         let nobody = tokens.authorization(Service::Memo, None).unwrap();
         assert_ne!(nobody, second);
         assert_ne!(tokens.authorization(Service::Auth, None).unwrap(), nobody);

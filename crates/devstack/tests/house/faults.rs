@@ -32,7 +32,7 @@ async fn postgresql_dies_and_comes_back() {
     let session = kim.post("/api/v1/sessions", json!({ "title": "kept too" })).await.ok(201).text("/id");
 
     let [postgres] = stack.pids("postgres")[..] else { panic!("one PostgreSQL") };
-    Stack::signal(postgres, "-KILL");
+    Stack::kill(postgres);
     // How many of these notice depends on how fast it comes back; none may hang, and none may be a 500.
     for path in ["/user/me", "/memo/list?tz=UTC&start_date=2026-01-01&end_date=2026-12-31", "/api/v1/events"] {
         let status = answers_in_time(&kim, path).await;
@@ -56,7 +56,7 @@ async fn redis_dies_empty_and_nobody_is_logged_out() {
     eventually(Duration::from_secs(2), || async { lee.get("/user/me").await.status == 401 }).await;
 
     let [redis] = stack.pids("redis")[..] else { panic!("one Redis") };
-    Stack::signal(redis, "-KILL");
+    Stack::kill(redis);
     for path in ["/user/me", "/api/v1/events", "/api/v1/sessions"] {
         assert_eq!(answers_in_time(&kim, path).await, 200, "{path} does not need Redis");
     }
@@ -78,13 +78,13 @@ async fn a_service_dies_and_only_its_own_room_is_closed() {
 
     // One of two: nobody notices.
     let [first, ..] = stack.pids("ticketing")[..] else { panic!("two of them") };
-    Stack::signal(first, "-KILL");
+    Stack::kill(first);
     for _ in 0..20 {
         assert_eq!(answers_in_time(&kim, "/api/v1/events").await, 200);
     }
     // The only one: its room says 503, the others go on.
     let [only] = stack.pids("memo")[..] else { panic!("one of them") };
-    Stack::signal(only, "-KILL");
+    Stack::kill(only);
     let status = answers_in_time(&kim, path).await;
     assert!(matches!(status, 200 | 503), "{status}");
     kim.get("/user/me").await.ok(200);
@@ -102,7 +102,7 @@ async fn a_killed_maru_dev_leaves_nothing_that_the_next_start_minds() {
     let kim = Person::register(stack.gateway(), "kim@example.com").await;
     let memo = kim.post("/memo", json!({ "content": "survives" })).await.ok(201).text("/id");
     let [maru_dev] = stack.pids("maru_dev")[..] else { panic!("one maru-dev") };
-    Stack::signal(maru_dev, "-KILL");
+    Stack::kill(maru_dev);
     let again = stack.dev(&["up", "--detach", "--skip-build"]);
     assert!(again.status.success(), "{}", crate::stack::text(&again));
     let gateway = stack.read_status()["gateway_url"].as_str().unwrap().to_owned();

@@ -69,6 +69,17 @@ impl Stack {
         assert!(sent.success(), "kill {signal} {pid}");
     }
 
+    /// Kills a process and waits for its end, which is a moment after the signal.
+    pub(crate) fn kill(pid: i32) {
+        Self::signal(pid, "-KILL");
+        let begun = std::time::Instant::now();
+        let runs = || std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+        while runs() {
+            assert!(begun.elapsed() < RECOVERY, "{pid} does not end");
+            std::thread::yield_now();
+        }
+    }
+
     /// Returns everything the stack has logged so far.
     pub(crate) fn logs(&self) -> String {
         let mut all = String::new();

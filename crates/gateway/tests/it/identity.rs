@@ -27,7 +27,7 @@ async fn services_get_a_token_of_ours_and_never_the_persons() {
     let stage = Stage::new().await;
     let (principal, person) = stage.person();
     let answer = person.get("/memo/list").await.assert_status(200);
-    let expected = Verified { service: Service::Gateway, person: Some(principal) };
+    let expected = Verified { service: Service::Gateway, person: Some(principal), is_own: false };
     assert_eq!(verified(&stage, &answer, Service::Memo), expected);
     assert!(!answer.text.contains(person.token.as_deref().unwrap()));
     let answer = stage.anonymous().get("/api/v1/events").await.assert_status(200);
