@@ -233,13 +233,12 @@ impl Peer {
         if let Some(context) = RequestContext::current() {
             // A little less than the request's own deadline, so that the failure is still counted here.
             let remaining = context.remaining().saturating_sub(MARGIN).min(CALL_TIMEOUT);
-            let span = self.clock.uuid().as_u128() & u128::from(u64::MAX);
             request = request
                 .timeout(remaining)
                 .header(DEADLINE_MS, remaining.as_millis().to_string())
                 .header(REQUEST_ID, &*context.request_id)
                 .header("accept-language", context.locale.code())
-                .header(TRACEPARENT, format!("00-{}-{span:016x}-01", context.trace_id));
+                .header(TRACEPARENT, context.traceparent());
         }
         if let Some(body) = body {
             request = request.json(body);

@@ -5,6 +5,8 @@ use std::{sync::Arc, time::Duration};
 use domain::locale::Locale;
 use tokio::time::Instant;
 
+use crate::telemetry;
+
 tokio::task_local! {
     static CURRENT: RequestContext;
 }
@@ -36,6 +38,16 @@ impl RequestContext {
     /// Runs `f` as part of this request.
     pub fn sync_scope<R>(self, f: impl FnOnce() -> R) -> R {
         CURRENT.sync_scope(self, f)
+    }
+
+    /// Returns the W3C `traceparent` of a call made for this request: its trace, and the span at hand or, where traces
+    /// do not leave the process, a span id made of the request's own.
+    pub fn traceparent(&self) -> String {
+        let own = self.trace_id.get(16..).unwrap_or_default();
+        match telemetry::current_span_id() {
+            Some(span) => ["00-", &self.trace_id, "-", &span, "-01"].concat(),
+            None => ["00-", &self.trace_id, "-", own, "-01"].concat(),
+        }
     }
 
     /// Returns how long the request may still take, at least nothing.

@@ -19,6 +19,7 @@ use actix_web::{
 };
 use domain::{fault::common, locale::Locale};
 use futures_util::FutureExt;
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
 use tokio::time::Instant;
 use tracing::Instrument;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -31,6 +32,7 @@ use crate::{
     lifecycle::Lifecycle,
     meter,
     problem::{MEDIA_TYPE, Problem},
+    telemetry,
 };
 
 /// The request's id, in requests between our processes and in every answer.
@@ -87,9 +89,9 @@ pub async fn edge<B: MessageBody + 'static>(
         otel.name = tracing::field::Empty,
         route = tracing::field::Empty,
     );
-    if edge.behind_gateway {
-        // Without an OTLP endpoint there is no layer to give a parent to.
-        _ = span.set_parent(remote_parent(req.headers()));
+    if telemetry::exports_traces() {
+        // Fails only without a layer for traces, which there is.
+        _ = span.set_parent(remote_parent(req.headers(), &context));
     }
     pace_body(&mut req, edge.body_grace);
     let started = Instant::now();
@@ -182,17 +184,17 @@ pub fn trace_id(traceparent: &str) -> Option<&str> {
     (sound && trace.bytes().any(|b| b != b'0')).then_some(trace)
 }
 
-fn remote_parent(headers: &HeaderMap) -> opentelemetry::Context {
-    struct Carrier<'a>(&'a HeaderMap);
-    impl opentelemetry::propagation::Extractor for Carrier<'_> {
-        fn get(&self, key: &str) -> Option<&str> {
-            self.0.get(key).and_then(|value| value.to_str().ok())
-        }
-        fn keys(&self) -> Vec<&str> {
-            vec![TRACEPARENT]
-        }
-    }
-    opentelemetry::global::get_text_map_propagator(|propagator| propagator.extract(&Carrier(headers)))
+/// Where a request's trace comes from: its caller's span, or for one that begins here the trace its log lines name.
+fn remote_parent(headers: &HeaderMap, context: &RequestContext) -> opentelemetry::Context {
+    let told = headers.get(HeaderName::from_static(TRACEPARENT)).and_then(|value| value.to_str().ok());
+    let span_id = told.filter(|text| trace_id(text).is_some()).and_then(|text| text.split('-').nth(2));
+    // The beginning of a trace has no span above it; half of its own id stands for one.
+    let span_id = span_id.unwrap_or_else(|| context.trace_id.get(16..).unwrap_or_default());
+    let (Ok(trace), Ok(span)) = (TraceId::from_hex(&context.trace_id), SpanId::from_hex(span_id)) else {
+        return opentelemetry::Context::new();
+    };
+    let remote = SpanContext::new(trace, span, TraceFlags::SAMPLED, true, TraceState::default());
+    opentelemetry::Context::new().with_remote_span_context(remote)
 }
 
 fn pace_body(req: &mut ServiceRequest, grace: Duration) {

@@ -3,14 +3,21 @@
 //! A log line carries the request's id and trace id through its span. Nothing here ever logs a body, a token, a
 //! password or what a person wrote; libraries that would are switched off by name.
 
-use std::{sync::OnceLock, time::Duration};
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use actix_web::{HttpResponse, web};
 use clap::Args;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use opentelemetry::trace::TracerProvider;
+use opentelemetry::trace::{TraceContextExt, TracerProvider};
 use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::lifecycle::Lifecycle;
@@ -78,6 +85,7 @@ pub fn init(service: &'static str, config: &TelemetryConfig) -> TelemetryGuard {
         LogFormat::Text => tracing_subscriber::fmt::layer().compact().with_ansi(false).with_target(false).boxed(),
     };
     let provider = config.otlp_endpoint.as_ref().and_then(|endpoint| exporter(service, endpoint));
+    EXPORTS.store(provider.is_some(), Ordering::Relaxed);
     let traces = provider.as_ref().map(|p| tracing_opentelemetry::layer().with_tracer(p.tracer(service)));
     let started = tracing_subscriber::registry().with(traces).with(lines).with(filter).try_init();
     if started.is_err() {
@@ -92,6 +100,24 @@ fn exporter(service: &'static str, endpoint: &url::Url) -> Option<SdkTracerProvi
     let exporter = opentelemetry_otlp::SpanExporter::builder().with_http().with_endpoint(url).build().ok()?;
     let resource = Resource::builder().with_service_name(format!("maru-{service}")).build();
     Some(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
+}
+
+/// Whether traces leave this process.
+static EXPORTS: AtomicBool = AtomicBool::new(false);
+
+/// Returns whether traces leave this process; nobody pays for them otherwise.
+pub fn exports_traces() -> bool {
+    EXPORTS.load(Ordering::Relaxed)
+}
+
+/// Returns the id of the span at hand, 16 hex digits, when traces leave this process.
+pub fn current_span_id() -> Option<String> {
+    if !exports_traces() {
+        return None;
+    }
+    let context = tracing::Span::current().context();
+    let span = context.span().span_context().clone();
+    span.is_valid().then(|| span.span_id().to_string())
 }
 
 /// Returns this process's metrics, installing the recorder at first use.

@@ -1,4 +1,5 @@
 //! Traces leave the process when a collector is configured; in a process of its own, because telemetry is global.
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use std::{
     sync::{Arc, Mutex},
@@ -6,10 +7,18 @@ use std::{
 };
 
 use actix_web::{App, HttpResponse, HttpServer, web};
-use chassis::telemetry::{self, LogFormat, TelemetryConfig};
+use chassis::{
+    clock::Clock,
+    config::{CommonConfig, Environment},
+    health::Health,
+    lifecycle::Lifecycle,
+    server::{self, Serving},
+    telemetry::{self, LogFormat, TelemetryConfig},
+};
+use domain::locale::Locale;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_span_reaches_the_collector_with_its_service_and_trace() {
+async fn a_request_reaches_the_collector_in_its_callers_trace() {
     let received: Arc<Mutex<Vec<u8>>> = Arc::default();
     let kept = received.clone();
     let collector = HttpServer::new(move || {
@@ -36,13 +45,41 @@ async fn a_span_reaches_the_collector_with_its_service_and_trace() {
         otlp_endpoint: Some(format!("http://{addr}").parse().unwrap()),
     };
     let guard = telemetry::init("test", &config);
-    tracing::info_span!("canary-span").in_scope(|| tracing::info!("inside"));
+    ask_a_service().await;
     // What is still held is sent when the guard goes, as at the end of a process.
     tokio::task::spawn_blocking(move || drop(guard)).await.unwrap();
 
-    testkit::eventually(Duration::from_secs(5), || async {
-        let body = String::from_utf8_lossy(&received.lock().unwrap()).into_owned();
-        body.contains("canary-span") && body.contains("maru-test")
+    let holds = |bytes: &[u8]| received.lock().unwrap().windows(bytes.len()).any(|window| window == bytes);
+    testkit::eventually(Duration::from_secs(5), || async { holds(b"maru-test") }).await;
+    assert!(holds(b"request"), "the span of the request");
+    assert!(holds(&TRACE.to_be_bytes()), "it belongs to the caller's trace");
+    assert!(holds(&SPAN.to_be_bytes()), "and stands below the caller's span");
+}
+
+/// The caller's trace and span.
+const TRACE: u128 = 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736;
+const SPAN: u64 = 0x00f0_67aa_0ba9_02b7;
+
+/// Serves one request behind the edge, with a caller that has a trace.
+async fn ask_a_service() {
+    let lifecycle = Lifecycle::new();
+    let bound = server::bind(Serving {
+        http: testkit::stage::http_config(),
+        common: CommonConfig { environment: Environment::Development, locale: Locale::Ko },
+        port: 0,
+        lifecycle: lifecycle.clone(),
+        health: Health::new("test", "0", lifecycle.clone()),
+        clock: Clock::system(),
+        behind_gateway: true,
+        with_probes: true,
+        api: utoipa::openapi::OpenApi::default(),
+        routes: |_: &mut web::ServiceConfig| {},
     })
-    .await;
+    .unwrap();
+    let url = format!("http://{}/livez", bound.addr());
+    #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
+    tokio::spawn(bound.run());
+    let request = chassis::client::http_client().unwrap().get(url);
+    let traceparent = format!("00-{TRACE:032x}-{SPAN:016x}-01");
+    assert_eq!(request.header("traceparent", traceparent).send().await.unwrap().status(), 200);
 }

@@ -11,7 +11,6 @@ use chassis::{
 };
 use domain::principal::Service;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use uuid::Uuid;
 
 use crate::{
     forward::Caller,
@@ -73,19 +72,12 @@ impl Outgoing<'_> {
         }
         let text = |text: &str| HeaderValue::from_str(text).map_err(Problem::unexpected);
         headers.insert(HeaderName::from_static(REQUEST_ID), text(&self.context.request_id)?);
-        headers.insert(HeaderName::from_static(TRACEPARENT), text(&self.traceparent())?);
+        headers.insert(HeaderName::from_static(TRACEPARENT), text(&self.context.traceparent())?);
         headers.insert(HeaderName::from_static(DEADLINE_MS), HeaderValue::from(remaining_ms));
         if let Some(ip) = &self.client_ip {
             headers.insert(CLIENT_IP, ip.clone());
         }
         Ok(headers)
-    }
-
-    /// Continues the request's trace. The span takes the random half of the request's id.
-    fn traceparent(&self) -> String {
-        let mut buffer = Uuid::encode_buffer();
-        let id = Uuid::try_parse(&self.context.request_id).unwrap_or_default().simple().encode_lower(&mut buffer);
-        ["00-", &*self.context.trace_id, "-", id.get(16..).unwrap_or_default(), "-01"].concat()
     }
 
     fn passes(&self, name: &str) -> Option<HeaderName> {
