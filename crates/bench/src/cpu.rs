@@ -7,7 +7,7 @@ use crate::figures::float;
 /// How long the machine is watched before a measurement: long enough for clock ticks of 10 ms to tell something.
 const WATCH: Duration = Duration::from_millis(500);
 
-/// What is needed of one line of /proc/<pid>/stat.
+/// What is needed of one line of `/proc/<pid>/stat`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stat {
     parent: u32,
@@ -15,7 +15,7 @@ struct Stat {
     ticks: u64,
 }
 
-/// Reads a line of /proc/<pid>/stat; the name in it may hold spaces and parentheses.
+/// Reads a line of `/proc/<pid>/stat`; the name in it may hold spaces and parentheses.
 fn parse_stat(line: &str) -> Option<Stat> {
     let (_, after_name) = line.rsplit_once(')')?;
     let mut fields = after_name.split_ascii_whitespace();
