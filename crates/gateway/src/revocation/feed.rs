@@ -23,6 +23,8 @@ use super::Revocations;
 const ASK_EVERY: Duration = Duration::from_secs(5);
 /// How long a start waits for the first answer before it lets people in without.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How often the auth service is asked until it has answered once.
+const ASK_FIRST_EVERY: Duration = Duration::from_millis(200);
 /// Longest to wait for a subscription.
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -58,6 +60,11 @@ impl Feed {
         self.loaded.load(Ordering::Acquire) || self.started.elapsed() > PATIENCE
     }
 
+    /// Returns how long to wait before asking again; nobody is let in before the first answer, so that one is hurried.
+    fn pause(&self) -> Duration {
+        if self.loaded.load(Ordering::Acquire) { ASK_EVERY } else { ASK_FIRST_EVERY }
+    }
+
     async fn ask(&self, stop: CancellationToken) {
         let mut failing = false;
         while !stop.is_cancelled() {
@@ -79,7 +86,7 @@ impl Feed {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = self.ask_now.notified() => {}
-                () = tokio::time::sleep(ASK_EVERY) => {}
+                () = tokio::time::sleep(self.pause()) => {}
             }
         }
     }
