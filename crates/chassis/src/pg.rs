@@ -40,6 +40,9 @@ const CLIENT_CHECK_MS: u32 = 1_000;
 /// Longest a transaction may sit idle, enforced by the server: a stalled process must not hold row locks.
 const IDLE_IN_TRANSACTION_TIMEOUT_MS: u32 = 10_000;
 
+/// The values of `sslmode` that a connection without TLS satisfies.
+const ONLY_WITHOUT_TLS: [&str; 3] = ["disable", "allow", "prefer"];
+
 /// One connection out of the pool.
 ///
 /// A handler that is dropped in the middle of a transaction (its deadline came) leaves a connection that still holds
@@ -61,8 +64,15 @@ impl PgConfig {
     /// Checks the URL and the size.
     pub fn validate(&self, faults: &mut Faults) {
         let url = Url::parse(self.database_url.expose_secret());
-        if !url.is_ok_and(|u| matches!(u.scheme(), "postgres" | "postgresql") && u.has_host()) {
+        let sound = url.as_ref().is_ok_and(|u| matches!(u.scheme(), "postgres" | "postgresql") && u.has_host());
+        if !sound {
             faults.add("DATABASE_URL", "is not of the form postgres://user:password@host:port/database");
+        }
+        let tls =
+            |u: &Url| u.query_pairs().any(|(key, value)| key == "sslmode" && !ONLY_WITHOUT_TLS.contains(&&*value));
+        if url.is_ok_and(|u| tls(&u)) {
+            // Said now, and not by every connection that fails later.
+            faults.add("DATABASE_URL", "asks for TLS (sslmode), which this build cannot speak to PostgreSQL");
         }
         if self.database_pool_size == 0 {
             faults.add("DATABASE_POOL_SIZE", "must be at least 1");
@@ -182,9 +192,15 @@ pub(crate) fn with_limits(url: &str, application: &str) -> Result<String, url::P
         "-c statement_timeout={STATEMENT_TIMEOUT_MS} -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_TIMEOUT_MS} \
          -c client_connection_check_interval={CLIENT_CHECK_MS}"
     );
+    // The driver keeps only the last `options`, so what the operator asked for goes in front of ours.
+    let (theirs, others): (Vec<_>, Vec<_>) = url.query_pairs().into_owned().partition(|(key, _)| key == "options");
+    let all = theirs.into_iter().map(|(_, value)| value).chain([options]).collect::<Vec<_>>().join(" ");
     // `%20` and not `+`: the driver decodes percent signs only.
-    let encoded = options.replace(' ', "%20").replace('=', "%3D");
-    let mut query = url.query().map(|q| format!("{q}&")).unwrap_or_default();
+    let encoded = all.replace(' ', "%20").replace('=', "%3D");
+    let mut query = String::new();
+    for (key, value) in others {
+        _ = write!(query, "{key}={value}&");
+    }
     // Writing to a string cannot fail.
     _ = write!(
         query,
@@ -204,5 +220,22 @@ mod tests {
         let url = with_limits("postgres://u:p@h:5432/d?sslmode=disable", "auth").unwrap();
         assert!(url.starts_with("postgres://u:p@h:5432/d?sslmode=disable&application_name=maru-auth"), "{url}");
         assert!(url.contains("options=-c%20statement_timeout%3D5000%20-c"), "{url}");
+        let url = with_limits("postgres://h/d?options=-c%20search_path%3Dmaru", "auth").unwrap();
+        assert!(url.contains("options=-c%20search_path%3Dmaru%20-c%20statement_timeout"), "{url}");
+    }
+
+    #[test]
+    fn a_url_that_cannot_work_is_a_fault_of_the_configuration() {
+        let faults = |url: &str| {
+            let mut faults = Faults::default();
+            PgConfig { database_url: SecretString::from(url), database_pool_size: 1 }.validate(&mut faults);
+            faults
+        };
+        assert!(faults("postgres://u:p@h:5432/d?sslmode=prefer").is_empty());
+        assert!(faults("postgres://u@%2Ftmp:5432/d").is_empty());
+        for bad in ["mysql://h/d", "not a url", "postgres://h/d?sslmode=require", "postgres://h/d?sslmode=verify-full"]
+        {
+            assert!(!faults(bad).is_empty(), "{bad}");
+        }
     }
 }
