@@ -7,9 +7,15 @@ use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{Read, Seek, Write},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use crate::{fault::Fault, files, process::Identity};
+
+/// Longest for a killed process to let go of its files.
+const LAST_MOMENT: Duration = Duration::from_secs(2);
+/// How often to look whether it has.
+const POLL: Duration = Duration::from_millis(5);
 
 /// The right to run the stack of a data directory, until dropped.
 pub(crate) struct Lock {
@@ -32,13 +38,14 @@ impl Lock {
         let doing = |error| Fault::io(format!("lock {}", path.display()), &error);
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(doing)?;
-        match file.try_lock() {
+        match patiently(&mut file, File::try_lock) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(already_running(read(&mut file).as_ref())),
             Err(TryLockError::Error(error)) => return Err(doing(error)),
         }
         let own = serde_json::to_vec(&Identity::own()).unwrap_or_default();
-        file.set_len(0).and_then(|()| file.write_all(&own)).map_err(doing)?;
+        // Looking at who had it has moved the position.
+        file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(&own)).map_err(doing)?;
         Ok(Self { _file: file })
     }
 }
@@ -46,9 +53,26 @@ impl Lock {
 /// Who runs the stack.
 pub(crate) fn holder(run: &Path) -> Holder {
     let Ok(mut file) = File::open(path(run)) else { return Holder::Nobody };
-    match file.try_lock_shared() {
+    match patiently(&mut file, File::try_lock_shared) {
         Err(TryLockError::WouldBlock) => Holder::Running(read(&mut file)),
         _ => Holder::Nobody,
+    }
+}
+
+/// Tries to lock, and once more for as long as the holder is a process in its last moment.
+///
+/// A killed process counts as ended before the last of its threads has let go of its files.
+fn patiently(file: &mut File, try_lock: impl Fn(&File) -> Result<(), TryLockError>) -> Result<(), TryLockError> {
+    let give_up = Instant::now() + LAST_MOMENT;
+    loop {
+        match try_lock(file) {
+            Err(TryLockError::WouldBlock)
+                if Instant::now() < give_up && read(file).is_some_and(|holder| !holder.is_alive()) =>
+            {
+                std::thread::park_timeout(POLL);
+            }
+            outcome => return outcome,
+        }
     }
 }
 
