@@ -20,6 +20,7 @@ mod meter;
 pub mod migrate;
 pub mod openapi;
 pub mod outbox;
+pub mod page;
 pub mod pg;
 pub mod principal;
 pub mod problem;

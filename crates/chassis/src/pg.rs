@@ -127,12 +127,6 @@ impl Pg {
         };
         timeout(CONNECT_TIMEOUT, ask).await.unwrap_or(false)
     }
-
-    /// Returns how many connections are open and how many requests wait for one.
-    pub fn status(&self) -> (usize, usize) {
-        let status = self.pool.status();
-        (status.size, status.waiting)
-    }
 }
 
 impl Deref for Connection {

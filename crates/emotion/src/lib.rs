@@ -9,7 +9,6 @@ pub mod companion;
 pub mod config;
 pub mod conversation;
 pub mod development;
-mod page;
 pub mod reply;
 pub mod routes;
 mod schema;

@@ -5,6 +5,7 @@ use actix_web::{
     web::{Data, Path, Query},
 };
 use chassis::{
+    page,
     principal::Person,
     problem::{Outcome, ProblemView},
 };
@@ -17,7 +18,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{Conversation, ConversationView, store};
-use crate::{app::App, page};
+use crate::app::App;
 
 /// Conversations of one answer. The documents promise the whole list; beyond this, pages are followed.
 const LIMIT: i64 = 500;

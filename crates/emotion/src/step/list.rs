@@ -5,6 +5,7 @@ use actix_web::{
     web::{Data, Path, Query},
 };
 use chassis::{
+    page,
     principal::Person,
     problem::{Outcome, ProblemView},
 };
@@ -13,7 +14,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{StepView, store};
-use crate::{app::App, conversation, page};
+use crate::{app::App, conversation};
 
 /// Steps of one answer; a step may hold 8 KiB of words and its reply.
 const LIMIT: i64 = 500;

@@ -2,7 +2,6 @@
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header,
     web::{Data, Query},
 };
 use chassis::{
@@ -29,8 +28,6 @@ use crate::app::App;
 const LIMIT_DEFAULT: i64 = 50;
 /// Most sessions of a page.
 const LIMIT_MAX: i64 = 100;
-/// How many sessions there are on all pages.
-const TOTAL: &str = "x-total-count";
 
 /// Which sessions, and which part of them.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -124,13 +121,10 @@ pub async fn list(
     let mut conn = app.ground.pg.conn().await?;
     let total = store::count(&mut conn, filter).await?;
     let sessions = store::list(&mut conn, filter, page).await?;
-    let mut answer = HttpResponse::Ok();
-    answer.insert_header((TOTAL, total.to_string()));
+    let views: Vec<_> = sessions.into_iter().map(SessionView::from).collect();
     let next = page.offset.saturating_add(page.limit.rows());
-    if next < total {
-        answer.insert_header((header::LINK, format!("<{}>; rel=\"next\"", at_offset(&req, next))));
-    }
-    Ok(answer.json(sessions.into_iter().map(SessionView::from).collect::<Vec<_>>()))
+    let next = (next < total).then(|| at_offset(&req, next));
+    Ok(chassis::page::answer(&views, total, next))
 }
 
 /// Returns the request's own path and query with another offset.

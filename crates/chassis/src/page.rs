@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, http::header};
 use serde::Serialize;
 
 /// Answers with one page; `next` is the path and query of the one after it.
-pub(crate) fn answer(items: &impl Serialize, total: i64, next: Option<String>) -> HttpResponse {
+pub fn answer(items: &impl Serialize, total: i64, next: Option<String>) -> HttpResponse {
     let mut answer = HttpResponse::Ok();
     answer.insert_header(("x-total-count", total.to_string()));
     if let Some(next) = next {
