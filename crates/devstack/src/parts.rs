@@ -2,7 +2,10 @@
 //!
 //! All three start at the same time. A part that the caller brought is only named, not started.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    io::ErrorKind,
+    sync::{Mutex, PoisonError},
+};
 
 use tokio::try_join;
 
@@ -147,11 +150,19 @@ impl Workshop<'_> {
             (Purpose::Tests, Some(home)) => home.path.join("s3"),
             _ => self.settings.data.join("s3"),
         };
-        let port = self.with_ports(|ports| ports.pick("s3"))?;
+        let mut port = self.with_ports(|ports| ports.pick("s3"))?;
         let (id, key) = (&self.secrets.s3_access_key_id, &self.secrets.s3_secret_access_key);
-        let (endpoint, guard) = object_store::serve_at(port, &root, id, key, BUCKET)
-            .await
-            .map_err(|error| Fault::io(format!("serve objects from {}", root.display()), &error))?;
+        let mut served = object_store::serve_at(port, &root, id, key, BUCKET).await;
+        // As with the other parts: between the look and the use somebody else may have taken the port.
+        for _ in 1..PORT_ATTEMPTS {
+            if !served.as_ref().is_err_and(|error| error.kind() == ErrorKind::AddrInUse) {
+                break;
+            }
+            port = self.with_ports(|ports| ports.pick_another("s3"))?;
+            served = object_store::serve_at(port, &root, id, key, BUCKET).await;
+        }
+        let (endpoint, guard) =
+            served.map_err(|error| Fault::io(format!("serve objects from {}", root.display()), &error))?;
         let store = ObjectStore {
             endpoint,
             bucket: BUCKET.to_owned(),
