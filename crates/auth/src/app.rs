@@ -52,7 +52,7 @@ impl App {
     pub fn new(config: AuthConfig, clock: Clock) -> Outcome<Self> {
         Ok(Self {
             ground: Foundation::new(Service::Auth, config.base.clone(), clock.clone())?,
-            tokens: AccessTokens::new(&config.jwt_secret),
+            tokens: config.access.tokens(),
             passwords: Passwords::new(config.password_hashes_at_once)?,
             outbox: Outbox::new(clock),
             config: Arc::new(config),

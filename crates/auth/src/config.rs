@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use chassis::{
+    access::AccessConfig,
     config::{Config, Environment, Faults, parse_duration},
     service::BaseConfig,
+    token::SigningConfig,
 };
 use clap::Args;
-use secrecy::SecretString;
+use domain::principal::Service;
 
 /// Longest life of an access token; a longer one would outlive every reason to trust it.
 const LONGEST_LIFE: Duration = Duration::from_hours(24 * 7);
@@ -21,9 +23,12 @@ pub struct AuthConfig {
     /// Port to listen on.
     #[arg(long, env = "PORT", default_value_t = 3001)]
     pub port: u16,
-    /// Secret of access tokens (HS256), at least 32 bytes, shared with the gateway only.
-    #[arg(long, env = "JWT_SECRET")]
-    pub jwt_secret: SecretString,
+    /// The secret of access tokens.
+    #[command(flatten)]
+    pub access: AccessConfig,
+    /// The key of its calls to other services.
+    #[command(flatten)]
+    pub signing: SigningConfig,
     /// Life of an access token: `900s`, `15m`, `12h`, `1d`.
     #[arg(long, env = "JWT_EXPIRES_IN", default_value = "1d", value_parser = parse_duration)]
     pub jwt_expires_in: Duration,
@@ -42,7 +47,8 @@ impl AuthConfig {
 impl Config for AuthConfig {
     fn validate(&self, faults: &mut Faults) {
         self.base.validate(faults);
-        faults.check_secret("JWT_SECRET", &self.jwt_secret);
+        self.access.validate(faults);
+        self.signing.validate(Service::Auth, faults);
         if self.jwt_expires_in.is_zero() || self.jwt_expires_in > LONGEST_LIFE {
             faults.add("JWT_EXPIRES_IN", "must be between 1s and 7d");
         }

@@ -29,7 +29,7 @@ use crate::{
 
 /// Longest to wait for a connection on the cluster's own network.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
-/// Longest a call may take when its request leaves more time than that.
+/// Longest a call may take, unless its caller says otherwise.
 const CALL_TIMEOUT: Duration = Duration::from_secs(3);
 /// How much earlier than its request's deadline a call gives up.
 const MARGIN: Duration = Duration::from_millis(50);
@@ -133,6 +133,16 @@ pub struct Peer {
     turn: AtomicUsize,
     breaker: Breaker,
     budget: RetryBudget,
+    patience: Duration,
+}
+
+/// What is asked of a peer.
+struct Call<'c, B> {
+    method: Method,
+    person: Option<Principal>,
+    path: &'c [&'c str],
+    query: Option<String>,
+    body: Option<&'c B>,
 }
 
 /// Builds the HTTP client for calls inside the platform.
@@ -164,7 +174,19 @@ impl Peer {
         let first = urls.first().cloned().ok_or("a peer needs at least one URL")?;
         let http = http_client()?;
         let (turn, breaker, budget) = (AtomicUsize::new(0), Breaker::default(), RetryBudget::default());
-        Ok(Self { service, first, urls, http, signer, clock, turn, breaker, budget })
+        Ok(Self { service, first, urls, http, signer, clock, turn, breaker, budget, patience: CALL_TIMEOUT })
+    }
+
+    /// Lets a call take longer, or less long, than usual; a request's own deadline still ends it.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Returns which service this is.
+    pub fn service(&self) -> Service {
+        self.service
     }
 
     /// Gets a resource; `path` is its segments, so that no value can leave its place.
@@ -172,7 +194,22 @@ impl Peer {
     /// # Errors
     /// See [`CallError`].
     pub async fn get<T: DeserializeOwned>(&self, person: Option<Principal>, path: &[&str]) -> Result<T, CallError> {
-        self.call::<(), T>(&Method::GET, person, path, None).await
+        self.call::<(), T>(Call { method: Method::GET, person, path, query: None, body: None }).await
+    }
+
+    /// Gets a resource with a query.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn get_with<Q: Serialize, T: DeserializeOwned>(
+        &self,
+        person: Option<Principal>,
+        path: &[&str],
+        query: &Q,
+    ) -> Result<T, CallError> {
+        let query =
+            serde_urlencoded::to_string(query).map_err(|error| CallError::Failed(Problem::unexpected(error)))?;
+        self.call::<(), T>(Call { method: Method::GET, person, path, query: Some(query), body: None }).await
     }
 
     /// Posts a body.
@@ -185,28 +222,31 @@ impl Peer {
         path: &[&str],
         body: &B,
     ) -> Result<T, CallError> {
-        self.call(&Method::POST, person, path, Some(body)).await
+        self.call(Call { method: Method::POST, person, path, query: None, body: Some(body) }).await
     }
 
-    async fn call<B: Serialize + Sync, T: DeserializeOwned>(
-        &self,
-        method: &Method,
-        person: Option<Principal>,
-        path: &[&str],
-        body: Option<&B>,
-    ) -> Result<T, CallError> {
+    /// Deletes a resource.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn delete<T: DeserializeOwned>(&self, person: Option<Principal>, path: &[&str]) -> Result<T, CallError> {
+        self.call::<(), T>(Call { method: Method::DELETE, person, path, query: None, body: None }).await
+    }
+
+    async fn call<B: Serialize + Sync, T: DeserializeOwned>(&self, call: Call<'_, B>) -> Result<T, CallError> {
         if !self.breaker.allows() {
             return Err(CallError::Failed(Problem::unavailable(format!("the breaker of {} is open", self.service))));
         }
         self.budget.deposit();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let mut sent = self.send(turn, method, person, path, body).await?;
+        let mut sent = self.send(turn, &call).await?;
+        let is_safe = call.method.is_safe();
         let may_retry = match &sent {
-            Err(error) => error.is_connect() || (method.is_safe() && !error.is_timeout()),
-            Ok(response) => method.is_safe() && response.status() == StatusCode::SERVICE_UNAVAILABLE,
+            Err(error) => error.is_connect() || (is_safe && !error.is_timeout()),
+            Ok(response) => is_safe && response.status() == StatusCode::SERVICE_UNAVAILABLE,
         };
         if may_retry && self.budget.withdraw() {
-            sent = self.send(turn + 1, method, person, path, body).await?;
+            sent = self.send(turn + 1, &call).await?;
         }
         let answer = match sent {
             Ok(response) => read(response).await,
@@ -220,19 +260,18 @@ impl Peer {
     async fn send<B: Serialize + Sync>(
         &self,
         turn: usize,
-        method: &Method,
-        person: Option<Principal>,
-        path: &[&str],
-        body: Option<&B>,
+        call: &Call<'_, B>,
     ) -> Result<Result<Response, reqwest::Error>, CallError> {
-        let mut request = self.http.request(method.clone(), self.url(turn, path));
+        let mut url = self.url(turn, call.path);
+        url.set_query(call.query.as_deref());
+        let mut request = self.http.request(call.method.clone(), url).timeout(self.patience);
         if let Some(signer) = &self.signer {
-            let token = signer.mint_call(self.service, person, self.clock.now());
+            let token = signer.mint_call(self.service, call.person, self.clock.now());
             request = request.bearer_auth(token.map_err(|error| CallError::Failed(Problem::unexpected(error)))?);
         }
         if let Some(context) = RequestContext::current() {
             // A little less than the request's own deadline, so that the failure is still counted here.
-            let remaining = context.remaining().saturating_sub(MARGIN).min(CALL_TIMEOUT);
+            let remaining = context.remaining().saturating_sub(MARGIN).min(self.patience);
             request = request
                 .timeout(remaining)
                 .header(DEADLINE_MS, remaining.as_millis().to_string())
@@ -240,7 +279,7 @@ impl Peer {
                 .header("accept-language", context.locale.code())
                 .header(TRACEPARENT, context.traceparent());
         }
-        if let Some(body) = body {
+        if let Some(body) = call.body {
             request = request.json(body);
         }
         Ok(request.send().await)

@@ -41,6 +41,15 @@ pub const REQUEST_ID: &str = "x-request-id";
 pub const DEADLINE_MS: &str = "x-deadline-ms";
 /// Present in answers of a process that is about to stop: send the next request elsewhere.
 pub const DRAINING: &str = "x-maru-draining";
+/// The address a client's request comes from, in requests of the gateway.
+pub const CLIENT_IP: &str = "x-client-ip";
+/// What the gateway thinks of the page a client's request comes from: [`ORIGIN_ALLOWED`] or [`ORIGIN_STRANGE`], and
+/// nothing where the client names none.
+pub const ORIGIN_VERDICT: &str = "x-maru-origin";
+/// A page on the gateway's list.
+pub const ORIGIN_ALLOWED: &str = "allowed";
+/// Any other page.
+pub const ORIGIN_STRANGE: &str = "strange";
 /// W3C trace context.
 pub const TRACEPARENT: &str = "traceparent";
 

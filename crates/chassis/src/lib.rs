@@ -1,7 +1,7 @@
 //! What every service stands on.
 //!
 //! Configuration, telemetry, the HTTP server and its limits, problem responses, principals from tokens, PostgreSQL and
-//! Redis pools, calls between services, idempotency keys, the outbox, health and graceful drain. No business word
+//! Redis pools, calls between services, rate limits, idempotency keys, the outbox, health and graceful drain. No business word
 //! appears here: a service brings its routes and rules, and gets the same behaviour at the edges as every other.
 
 pub mod access;
@@ -16,6 +16,7 @@ pub mod health;
 pub mod idempotency;
 pub mod jwt;
 pub mod lifecycle;
+pub mod limit;
 mod meter;
 pub mod migrate;
 pub mod openapi;
@@ -24,6 +25,7 @@ pub mod page;
 pub mod pg;
 pub mod principal;
 pub mod problem;
+pub mod recent;
 pub mod redis;
 pub mod server;
 pub mod service;

@@ -121,3 +121,29 @@ impl FromRequest for Peer {
         ready(caller(req).and_then(|c| if c.is_own { Ok(Self(c)) } else { Err(common::NOT_FOUND.into()) }))
     }
 }
+
+macro_rules! peers {
+    ($($(#[$doc:meta])* $name:ident is $service:ident)+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name(());
+
+        impl FromRequest for $name {
+            type Error = Problem;
+            type Future = Ready<Result<Self, Problem>>;
+
+            fn from_request(req: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+                ready(caller(req).and_then(|c| {
+                    if c.is_own && c.service == Service::$service { Ok(Self(())) } else { Err(common::NOT_FOUND.into()) }
+                }))
+            }
+        }
+    )+};
+}
+
+peers! {
+    /// The gateway on its own account, and no other process of ours.
+    GatewayPeer is Gateway
+    /// The auth service on its own account, and no other process of ours: it answers for accounts, and for their end.
+    AuthPeer is Auth
+}

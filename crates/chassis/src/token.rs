@@ -53,6 +53,45 @@ impl TrustConfig {
     }
 }
 
+/// The key a process signs its internal tokens with.
+#[derive(Args, Clone, Debug)]
+pub struct SigningConfig {
+    /// Private key of this process's internal tokens: Ed25519, PKCS#8 PEM.
+    #[arg(long, env = "INTERNAL_SIGNING_KEY")]
+    pub internal_signing_key: SecretString,
+    /// Id of that key, as the services' key sets name it [default: `<service>.1`].
+    #[arg(long, env = "INTERNAL_SIGNING_KID")]
+    pub internal_signing_kid: Option<String>,
+}
+
+impl SigningConfig {
+    /// Checks that the key can be read and that its id names its owner.
+    pub fn validate(&self, service: Service, faults: &mut Faults) {
+        if self.signer(service).is_err() {
+            faults.add(
+                "INTERNAL_SIGNING_KEY",
+                "is not an Ed25519 private key in PKCS#8 PEM (try: openssl genpkey -algorithm ed25519)",
+            );
+        }
+        if self.kid(service).split('.').next() != Some(service.name()) {
+            let fault = format!("must begin with `{service}.`: services trust a key for its owner only");
+            faults.add("INTERNAL_SIGNING_KID", fault);
+        }
+    }
+
+    /// Returns what signs with this key.
+    ///
+    /// # Errors
+    /// Returns the library's error when the key cannot be read.
+    pub fn signer(&self, service: Service) -> Result<Signer, jsonwebtoken::errors::Error> {
+        Signer::new(service, &self.kid(service), &self.internal_signing_key)
+    }
+
+    fn kid(&self, service: Service) -> String {
+        self.internal_signing_kid.clone().unwrap_or_else(|| format!("{service}.1"))
+    }
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Claims {
     iss: String,

@@ -3,7 +3,7 @@
 //! Made once per data directory, so that logins and uploads of yesterday still work today, and kept in a file that
 //! only its owner can read. None of them is ever written to the terminal or to a log.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use aws_lc_rs::{
     rand,
@@ -14,21 +14,34 @@ use base64::{
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::{fault::Fault, files};
+use crate::{
+    fault::Fault,
+    files,
+    services::{GATEWAY, SERVICES},
+};
 
-/// Name of the gateway's signing key in the set of public keys.
-pub(crate) const SIGNING_KEY_ID: &str = "gateway.1";
+/// Name of a process's signing key in the set of public keys.
+pub(crate) fn key_id(process: &str) -> String {
+    format!("{process}.1")
+}
+
+/// The processes that have a signing key.
+fn signers() -> impl Iterator<Item = &'static str> {
+    std::iter::once(GATEWAY).chain(SERVICES)
+}
 
 /// The keys that the services are started with. Has no `Debug`, so that it cannot be logged.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Secrets {
     /// `JWT_SECRET`: 48 random bytes, base64.
     pub(crate) jwt_secret: String,
-    /// `INTERNAL_SIGNING_KEY`: Ed25519, PKCS#8, PEM.
-    pub(crate) internal_signing_key: String,
-    /// `INTERNAL_PUBLIC_KEYS`: the matching public key as a JWKS document.
+    /// `INTERNAL_SIGNING_KEY` of each process: Ed25519, PKCS#8, PEM.
+    #[serde(default)]
+    pub(crate) signing_keys: BTreeMap<String, String>,
+    /// `INTERNAL_PUBLIC_KEYS`: the matching public keys as a JWKS document.
+    #[serde(default)]
     pub(crate) internal_public_keys: String,
     /// Key id of the embedded object store.
     pub(crate) s3_access_key_id: String,
@@ -39,25 +52,43 @@ pub(crate) struct Secrets {
 impl Secrets {
     /// Reads the keys, or makes them when there are none yet.
     pub(crate) fn load_or_make(path: &Path) -> Result<Self, Fault> {
-        if let Some(kept) = files::read_json(path) {
-            return Ok(kept);
-        }
-        let made = Self::make()?;
-        files::replace_json(path, &made)?;
-        Ok(made)
+        let kept: Option<Self> = files::read_json(path);
+        let mut secrets = match kept {
+            Some(secrets) if signers().all(|name| secrets.signing_keys.contains_key(name)) => return Ok(secrets),
+            Some(secrets) => secrets,
+            None => Self::make()?,
+        };
+        // Kept by an older version: nobody is logged out for the sake of keys that live for a minute.
+        secrets.make_signing_keys()?;
+        files::replace_json(path, &secrets)?;
+        Ok(secrets)
     }
 
     /// Makes fresh keys.
     pub(crate) fn make() -> Result<Self, Fault> {
-        let document = Ed25519KeyPair::generate_pkcs8v1(&rand::SystemRandom::new()).map_err(no_randomness)?;
-        let pair = Ed25519KeyPair::from_pkcs8(document.as_ref()).map_err(no_randomness)?;
-        Ok(Self {
+        let mut secrets = Self {
             jwt_secret: BASE64_STANDARD.encode(random_bytes::<48>()?),
-            internal_signing_key: pem(document.as_ref()),
-            internal_public_keys: jwks(SIGNING_KEY_ID, pair.public_key().as_ref()),
+            signing_keys: BTreeMap::new(),
+            internal_public_keys: String::new(),
             s3_access_key_id: format!("MARU{}", hex::encode_upper(random_bytes::<8>()?)),
             s3_secret_access_key: hex::encode(random_bytes::<24>()?),
-        })
+        };
+        secrets.make_signing_keys()?;
+        Ok(secrets)
+    }
+
+    /// Gives every process a key of its own.
+    fn make_signing_keys(&mut self) -> Result<(), Fault> {
+        let mut public = Vec::new();
+        self.signing_keys.clear();
+        for name in signers() {
+            let document = Ed25519KeyPair::generate_pkcs8v1(&rand::SystemRandom::new()).map_err(no_randomness)?;
+            let pair = Ed25519KeyPair::from_pkcs8(document.as_ref()).map_err(no_randomness)?;
+            self.signing_keys.insert(name.to_owned(), pem(document.as_ref()));
+            public.push(jwk(&key_id(name), pair.public_key().as_ref()));
+        }
+        self.internal_public_keys = json!({ "keys": public }).to_string();
+        Ok(())
     }
 }
 
@@ -95,32 +126,49 @@ fn pem(der: &[u8]) -> String {
     text
 }
 
-fn jwks(kid: &str, public_key: &[u8]) -> String {
-    json!({ "keys": [{
+fn jwk(kid: &str, public_key: &[u8]) -> Value {
+    json!({
         "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": kid,
         "x": BASE64_URL_SAFE_NO_PAD.encode(public_key),
-    }] })
-    .to_string()
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode, jwk::JwkSet};
-    use serde_json::Value;
 
     use super::*;
 
     #[test]
     fn what_the_signing_key_signs_the_public_keys_verify() {
         let secrets = Secrets::make().expect("randomness");
-        let key = EncodingKey::from_ed_pem(secrets.internal_signing_key.as_bytes()).expect("a PEM key");
-        let header = Header { kid: Some(SIGNING_KEY_ID.to_owned()), ..Header::new(Algorithm::EdDSA) };
-        let token = encode(&header, &json!({ "sub": "x", "exp": 4_000_000_000_u64 }), &key).expect("a token");
-
         let set: JwkSet = serde_json::from_str(&secrets.internal_public_keys).expect("a JWKS document");
-        let public = DecodingKey::from_jwk(set.find(SIGNING_KEY_ID).expect("the key by its id")).expect("a public key");
-        let claims = decode::<Value>(&token, &public, &Validation::new(Algorithm::EdDSA)).expect("verified").claims;
-        assert_eq!(claims["sub"], "x");
+        assert_eq!(set.keys.len(), secrets.signing_keys.len());
+        for (process, pem) in &secrets.signing_keys {
+            let kid = key_id(process);
+            let key = EncodingKey::from_ed_pem(pem.as_bytes()).expect("a PEM key");
+            let header = Header { kid: Some(kid.clone()), ..Header::new(Algorithm::EdDSA) };
+            let token = encode(&header, &json!({ "sub": "x", "exp": 4_000_000_000_u64 }), &key).expect("a token");
+            let public = DecodingKey::from_jwk(set.find(&kid).expect("the key by its id")).expect("a public key");
+            let claims = decode::<Value>(&token, &public, &Validation::new(Algorithm::EdDSA)).expect("verified").claims;
+            assert_eq!(claims["sub"], "x");
+        }
+    }
+
+    #[test]
+    fn secrets_of_an_older_version_keep_logins_and_files_and_get_the_keys_they_lack() {
+        let path = std::env::temp_dir().join(format!("maru-secrets-{}", std::process::id()));
+        let old = json!({
+            "jwt_secret": "kept", "internal_signing_key": "x", "internal_public_keys": "{}",
+            "s3_access_key_id": "kept", "s3_secret_access_key": "kept",
+        });
+        std::fs::write(&path, old.to_string()).expect("written");
+        let first = Secrets::load_or_make(&path).expect("read");
+        let second = Secrets::load_or_make(&path).expect("read again");
+        std::fs::remove_file(&path).expect("removed");
+        assert_eq!((first.jwt_secret.as_str(), first.s3_secret_access_key.as_str()), ("kept", "kept"));
+        assert_eq!(first.signing_keys.len(), 6);
+        assert_eq!(first.signing_keys, second.signing_keys);
     }
 
     #[test]

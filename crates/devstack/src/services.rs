@@ -14,7 +14,7 @@ use crate::{
     locate,
     process::Stop,
     program::{Environment, Program, Stage},
-    secrets::{SIGNING_KEY_ID, Secrets},
+    secrets::{Secrets, key_id},
     settings::{self, ObjectStore, Settings},
 };
 
@@ -23,6 +23,9 @@ pub(crate) const GATEWAY: &str = "gateway";
 
 /// The services behind the gateway; each has a database.
 pub(crate) const SERVICES: [&str; 5] = ["auth", "session", "ticketing", "emotion", "memo"];
+
+/// The services that call others, and sign for it.
+const CALLING: [&str; 1] = ["auth"];
 
 /// The most replicas of one service that are of use on one machine.
 const MOST_REPLICAS: usize = 8;
@@ -95,6 +98,12 @@ impl Surroundings {
         } else {
             set.remove("PORT");
         }
+        if service == GATEWAY || CALLING.contains(&service) {
+            if let Some(key) = self.secrets.signing_keys.get(service) {
+                set.to("INTERNAL_SIGNING_KEY", key);
+            }
+            set.to("INTERNAL_SIGNING_KID", &key_id(service));
+        }
         if service == GATEWAY {
             self.add_gateway(&mut set, address);
         } else {
@@ -120,8 +129,6 @@ impl Surroundings {
 
     fn add_gateway(&self, set: &mut Variables, address: Option<Address<'_>>) {
         set.to("JWT_SECRET", &self.secrets.jwt_secret);
-        set.to("INTERNAL_SIGNING_KEY", &self.secrets.internal_signing_key);
-        set.to("INTERNAL_SIGNING_KID", SIGNING_KEY_ID);
         set.unless_given("PUBLIC_URL", &self.gateway_url);
         // The same page under both names of this machine.
         let by_name = self.gateway_url.replace("127.0.0.1", "localhost");
@@ -250,6 +257,8 @@ mod tests {
         assert!(has(&memo, "S3_SECRET_ACCESS_KEY") && has(&memo, "INTERNAL_PUBLIC_KEYS"));
         assert!(!has(&memo, "JWT_SECRET") && !has(&memo, "INTERNAL_SIGNING_KEY") && !has(&memo, "PORT"));
         assert!(memo.contains(&("DATABASE_URL_FILE".to_owned(), None)));
-        assert!(has(&keys("auth", None), "JWT_SECRET"));
+        let auth = keys("auth", None);
+        assert!(has(&auth, "JWT_SECRET") && has(&auth, "INTERNAL_SIGNING_KEY"));
+        assert!(auth.contains(&("INTERNAL_SIGNING_KID".to_owned(), Some("auth.1".to_owned()))));
     }
 }

@@ -15,6 +15,7 @@ pub mod locale;
 pub mod memo;
 pub mod page;
 pub mod principal;
+pub mod rate;
 pub mod seat_hold;
 pub mod session;
 pub mod time;

@@ -41,7 +41,7 @@ impl Role {
 }
 
 /// A signed-in person: the subject of an internal token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Principal {
     /// The account.
     pub user_id: UserId,
@@ -52,7 +52,7 @@ pub struct Principal {
 }
 
 /// The five services behind the gateway, and the gateway itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Service {
     /// The gate: routes, verifies, tunnels.

@@ -4,7 +4,6 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use actix_web::web::{self, Data, ServiceConfig};
 use chassis::{
-    access::AccessTokens,
     cli::{NoCommand, Program},
     client::{Peer, http_client},
     clock::Clock,
@@ -77,8 +76,7 @@ impl Gateway {
 pub fn build(config: &GatewayConfig, clock: Clock) -> Outcome<Gateway> {
     let lifecycle = Lifecycle::new();
     let redis = Redis::new(&config.redis).map_err(Problem::unexpected)?;
-    let signer = Signer::new(Service::Gateway, &config.internal_signing_kid, &config.internal_signing_key)
-        .map_err(Problem::unexpected)?;
+    let signer = config.signing.signer(Service::Gateway).map_err(Problem::unexpected)?;
     let auth_urls = config.services.auth_urls.0.clone();
     let auth = Peer::new(Service::Auth, auth_urls, Some(signer.clone()), clock.clone()).map_err(Problem::unexpected)?;
     let revocations = Revocations::new(clock.clone(), lifecycle.stopping());
@@ -109,7 +107,7 @@ fn shared(config: &GatewayConfig, revocations: Revocations, signer: Signer, cloc
         upstreams: Arc::new(upstreams),
         revocations,
         pages: Arc::new(pages),
-        access_tokens: AccessTokens::new(&config.jwt_secret),
+        access_tokens: config.access.tokens(),
         signer,
         clock,
         usual_patience: Duration::from_millis(config.http.request_timeout_ms),

@@ -1,15 +1,15 @@
 //! `maru-gateway`'s configuration.
 
 use chassis::{
+    access::AccessConfig,
     config::{CommonConfig, Config, Faults},
     redis::RedisConfig,
     server::HttpConfig,
     telemetry::TelemetryConfig,
-    token::Signer,
+    token::SigningConfig,
 };
 use clap::Args;
 use domain::principal::Service;
-use secrecy::SecretString;
 use url::Url;
 
 /// Every key of `maru-gateway`.
@@ -36,15 +36,12 @@ pub struct GatewayConfig {
     /// Port of probes and metrics; never to be reached from outside.
     #[arg(long, env = "ADMIN_PORT", default_value_t = 9090)]
     pub admin_port: u16,
-    /// Secret of access tokens (HS256), at least 32 bytes, shared with the auth service only.
-    #[arg(long, env = "JWT_SECRET")]
-    pub jwt_secret: SecretString,
-    /// Private key of internal tokens: Ed25519, PKCS#8 PEM.
-    #[arg(long, env = "INTERNAL_SIGNING_KEY")]
-    pub internal_signing_key: SecretString,
-    /// Id of that key, as the services' key sets name it.
-    #[arg(long, env = "INTERNAL_SIGNING_KID", default_value = "gateway.1")]
-    pub internal_signing_kid: String,
+    /// The secret of access tokens.
+    #[command(flatten)]
+    pub access: AccessConfig,
+    /// The key of internal tokens.
+    #[command(flatten)]
+    pub signing: SigningConfig,
     /// Origins of the pages that may call from browsers, comma-separated: `https://app.example.com`.
     #[arg(long, env = "ALLOWED_ORIGINS", default_value = "", value_parser = parse_origins)]
     pub allowed_origins: Origins,
@@ -129,16 +126,8 @@ impl Config for GatewayConfig {
     fn validate(&self, faults: &mut Faults) {
         self.http.validate(faults);
         self.redis.validate(faults);
-        faults.check_secret("JWT_SECRET", &self.jwt_secret);
-        if Signer::new(Service::Gateway, &self.internal_signing_kid, &self.internal_signing_key).is_err() {
-            faults.add(
-                "INTERNAL_SIGNING_KEY",
-                "is not an Ed25519 private key in PKCS#8 PEM (try: openssl genpkey -algorithm ed25519)",
-            );
-        }
-        if !self.internal_signing_kid.starts_with("gateway.") {
-            faults.add("INTERNAL_SIGNING_KID", "must begin with `gateway.`: services trust a key for its owner only");
-        }
+        self.access.validate(faults);
+        self.signing.validate(Service::Gateway, faults);
         if !matches!(self.public_url.scheme(), "http" | "https") {
             faults.add("PUBLIC_URL", "is not of the form https://host[:port]");
         }

@@ -15,6 +15,7 @@ use chassis::{
     clock::Clock,
     edge::RouteName,
     problem::{Outcome, Problem},
+    recent::Recent,
     token::Signer,
 };
 use domain::{fault::common, principal::Service};
@@ -27,7 +28,6 @@ use crate::{
     origin::{AllowedOrigins, Asking},
     page::Pages,
     path,
-    recent::Recent,
     revocation::Revocations,
     route::{Kind, Route, Router},
     upstream::Upstream,

@@ -6,7 +6,7 @@
 use actix_web::{HttpRequest, http::header as old};
 use chassis::{
     context::RequestContext,
-    edge::{DEADLINE_MS, DRAINING, REQUEST_ID, TRACEPARENT},
+    edge::{CLIENT_IP, DEADLINE_MS, DRAINING, REQUEST_ID, TRACEPARENT},
     problem::{Outcome, Problem},
 };
 use domain::principal::Service;
@@ -17,8 +17,6 @@ use crate::{
     route::{Kind, Route},
 };
 
-/// The address a request comes from, as the gateway saw it.
-const CLIENT_IP: HeaderName = HeaderName::from_static("x-client-ip");
 /// A guest's own token, which the service gave out and judges.
 const PARTICIPANT_TOKEN: HeaderName = HeaderName::from_static("x-participant-token");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -75,7 +73,7 @@ impl Outgoing<'_> {
         headers.insert(HeaderName::from_static(TRACEPARENT), text(&self.context.traceparent())?);
         headers.insert(HeaderName::from_static(DEADLINE_MS), HeaderValue::from(remaining_ms));
         if let Some(ip) = &self.client_ip {
-            headers.insert(CLIENT_IP, ip.clone());
+            headers.insert(HeaderName::from_static(CLIENT_IP), ip.clone());
         }
         Ok(headers)
     }

@@ -7,11 +7,12 @@ use chassis::{
     access::{Access, AccessTokens},
     clock::Clock,
     problem::{Outcome, Problem},
+    recent::Recent,
 };
 use domain::{fault::common, principal::Principal};
 use sha2::{Digest, Sha256};
 
-use crate::{faults::TWO_CREDENTIALS, recent::Recent, revocation::Revocations};
+use crate::{faults::TWO_CREDENTIALS, revocation::Revocations};
 
 /// The cookie that holds the access token for browsers.
 const ACCESS_COOKIE: &str = "maru_at";
@@ -146,7 +147,7 @@ mod tests {
         let identities = Identities::new(tokens.clone(), revocations.clone(), clock.clone());
         let issue = || {
             let principal = Principal { user_id: clock.id(), login_id: clock.id(), role: Role::User };
-            (principal, tokens.issue(principal, clock.now(), Duration::from_mins(1)).unwrap())
+            (principal, tokens.issue(principal, 0, clock.now(), Duration::from_mins(1)).unwrap())
         };
         let ((first, token), (second, other)) = (issue(), issue());
         for _remembered_the_second_time in 0..2 {

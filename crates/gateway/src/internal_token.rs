@@ -5,12 +5,11 @@ use std::cell::RefCell;
 use chassis::{
     clock::Clock,
     problem::{Outcome, Problem},
+    recent::Recent,
     token::Signer,
 };
 use domain::principal::{Principal, Service};
 use http::HeaderValue;
-
-use crate::recent::Recent;
 
 /// How long a minted token is used, seconds: half its life, so that the slowest request still arrives with a valid one.
 const USED_FOR: i64 = 30;

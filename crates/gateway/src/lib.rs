@@ -21,7 +21,6 @@ pub mod openapi;
 pub mod origin;
 pub mod page;
 pub mod path;
-pub mod recent;
 pub mod revocation;
 pub mod route;
 pub mod start_page;

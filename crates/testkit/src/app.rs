@@ -3,30 +3,33 @@
 use std::net::SocketAddr;
 
 use actix_web::dev::ServerHandle;
-use chassis::{clock::Clock, lifecycle::Lifecycle, server::Bound, token::Signer};
+use chassis::{clock::Clock, lifecycle::Lifecycle, server::Bound};
 use domain::{
     ids::{LoginId, UserId},
     principal::{Principal, Role, Service},
 };
 
-use crate::client::{Identity, TestClient};
+use crate::{
+    client::{Identity, TestClient},
+    keys::KeyRing,
+};
 
 /// A running service and its callers; it stops when this is dropped.
 pub struct TestApp {
     addr: SocketAddr,
     service: Service,
-    signer: Signer,
+    keys: KeyRing,
     clock: Clock,
     lifecycle: Lifecycle,
     handle: ServerHandle,
 }
 
 impl TestApp {
-    pub(crate) fn start(bound: Bound, service: Service, signer: Signer, clock: Clock) -> Self {
+    pub(crate) fn start(bound: Bound, service: Service, keys: KeyRing, clock: Clock) -> Self {
         let (addr, lifecycle, handle) = (bound.addr(), bound.lifecycle(), bound.handle());
         #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
         tokio::spawn(async move { bound.run().await.expect("serve") });
-        Self { addr, service, signer, clock, lifecycle, handle }
+        Self { addr, service, keys, clock, lifecycle, handle }
     }
 
     /// Returns where it listens.
@@ -66,9 +69,14 @@ impl TestApp {
         self.client(Identity::Nobody)
     }
 
-    /// Calls as another process of ours does on its own account.
+    /// Calls as the gateway does on its own account.
     pub fn as_peer(&self) -> TestClient {
-        self.client(Identity::Peer)
+        self.as_service(Service::Gateway)
+    }
+
+    /// Calls as another process of ours does on its own account.
+    pub fn as_service(&self, service: Service) -> TestClient {
+        self.client(Identity::Peer(service))
     }
 
     /// Calls around the gateway: without an internal token.
@@ -77,7 +85,11 @@ impl TestApp {
     }
 
     fn client(&self, identity: Identity) -> TestClient {
-        TestClient::new(self.addr, self.service, self.signer.clone(), self.clock.clone(), identity)
+        let caller = match identity {
+            Identity::Peer(service) => service,
+            _ => Service::Gateway,
+        };
+        TestClient::new(self.addr, self.service, self.keys.signer(caller), self.clock.clone(), identity)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::socket::Socket;
 pub(crate) enum Identity {
     Person(Principal),
     Nobody,
-    Peer,
+    Peer(Service),
     None,
 }
 
@@ -52,7 +52,7 @@ impl TestClient {
         let minted = match self.identity {
             Identity::Person(principal) => self.signer.mint(self.service, Some(principal), now),
             Identity::Nobody => self.signer.mint(self.service, None, now),
-            Identity::Peer => self.signer.mint_call(self.service, None, now),
+            Identity::Peer(_) => self.signer.mint_call(self.service, None, now),
             Identity::None => return None,
         };
         Some(minted.expect("mint a token"))

@@ -9,6 +9,7 @@ pub mod app;
 pub mod client;
 pub mod database;
 pub mod fault_proxy;
+pub mod keys;
 pub mod schema;
 pub mod settings;
 pub mod socket;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 pub use app::TestApp;
 pub use client::{Answer, TestClient};
+pub use keys::KeyRing;
 pub use settings::{S3Settings, s3};
 pub use socket::Socket;
 pub use stage::Stage;

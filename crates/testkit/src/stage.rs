@@ -8,7 +8,7 @@ use chassis::{
     server::{Bound, HttpConfig},
     service::BaseConfig,
     telemetry::{LogFormat, TelemetryConfig},
-    token::{KeyPair, Signer, TrustConfig},
+    token::{Signer, SigningConfig, TrustConfig},
 };
 use chrono::{DateTime, Utc};
 use diesel_migrations::EmbeddedMigrations;
@@ -18,13 +18,11 @@ use secrecy::SecretString;
 use crate::{
     app::TestApp,
     database::{TestDatabase, random_id},
+    keys::KeyRing,
     settings::required,
 };
 
-/// Key id of the gateway's key on a stage.
-const KID: &str = "gateway.1";
-
-/// A service's database, a Redis prefix, a clock and the gateway's keys, for one test.
+/// A service's database, a Redis prefix, a clock and every process's keys, for one test.
 #[derive(Debug)]
 pub struct Stage {
     /// Stands still until it is advanced. Starts at the machine's time, cut to the second: what a test writes must not
@@ -33,7 +31,7 @@ pub struct Stage {
     service: Service,
     database: TestDatabase,
     redis_prefix: String,
-    keys: KeyPair,
+    keys: KeyRing,
 }
 
 impl Stage {
@@ -46,7 +44,7 @@ impl Stage {
             service,
             database: TestDatabase::create(service, migrations).await,
             redis_prefix: format!("test:{}", random_id().simple()),
-            keys: KeyPair::generate(KID).expect("make a key pair"),
+            keys: KeyRing::new(),
         }
     }
 
@@ -62,7 +60,7 @@ impl Stage {
             },
             pg: PgConfig { database_url: self.database.url(), database_pool_size: 8 },
             redis: self.redis_config(),
-            trust: TrustConfig { internal_public_keys: self.keys.public_jwks.clone() },
+            trust: TrustConfig { internal_public_keys: self.keys.public_jwks() },
         }
     }
 
@@ -76,12 +74,28 @@ impl Stage {
 
     /// Serves a service in this process until the returned value is dropped.
     pub fn serve(&self, bound: Bound) -> TestApp {
-        TestApp::start(bound, self.service, self.signer(), self.clock.clone())
+        TestApp::start(bound, self.service, self.keys.clone(), self.clock.clone())
     }
 
     /// Returns the gateway's signer of internal tokens.
     pub fn signer(&self) -> Signer {
-        Signer::new(Service::Gateway, KID, &self.keys.private_pem).expect("the key that was just made")
+        self.keys.signer(Service::Gateway)
+    }
+
+    /// Returns the key of the service this stage is for.
+    pub fn signing_config(&self) -> SigningConfig {
+        self.keys.config(self.service)
+    }
+
+    /// Returns the keys of all processes, so that another service can be served beside this one.
+    pub fn keys(&self) -> &KeyRing {
+        &self.keys
+    }
+
+    /// Sets the stage for another service of the same house: same keys, same clock, a database and prefix of its own.
+    pub async fn beside(&self, service: Service, migrations: EmbeddedMigrations) -> Self {
+        let other = Self::new(service, migrations).await;
+        Self { clock: self.clock.clone(), keys: self.keys.clone(), ..other }
     }
 
     /// Returns the database.

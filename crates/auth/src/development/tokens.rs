@@ -33,7 +33,7 @@ pub(super) async fn run(app: &App, count: u32, out: &mut impl Write) -> Outcome<
             .collect();
         write_rows(app, &principals).await?;
         for principal in principals {
-            let issued = app.tokens.issue(principal, app.ground.clock.now(), app.config.jwt_expires_in);
+            let issued = app.tokens.issue(principal, 0, app.ground.clock.now(), app.config.jwt_expires_in);
             let token = issued.map_err(Problem::unexpected)?;
             writeln!(out, "{}\t{token}", principal.user_id).map_err(Problem::unexpected)?;
         }

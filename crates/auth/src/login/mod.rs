@@ -73,7 +73,7 @@ pub async fn begin(
     let life = app.config.jwt_expires_in;
     let principal = Principal { user_id, login_id: app.ground.clock.id::<LoginId>(), role };
     store::insert(conn, &store::NewLogin::new(principal, now, now + life, user_agent)).await?;
-    let access_token = app.tokens.issue(principal, now, life).map_err(Problem::unexpected)?;
+    let access_token = app.tokens.issue(principal, 0, now, life).map_err(Problem::unexpected)?;
     Ok(TokensView { token: access_token.clone(), access_token, token_type: "bearer", expires_in: life.as_secs() })
 }
 

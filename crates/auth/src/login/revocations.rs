@@ -1,15 +1,27 @@
 //! `GET /internal/revocations`: what a gateway that starts, or missed a notice, must know.
 
-use actix_web::{HttpResponse, web::Data};
-use chassis::{principal::Peer, problem::Outcome};
-use domain::contract::Revocations;
+use actix_web::{
+    HttpResponse,
+    web::{Data, Query},
+};
+use chassis::{principal::GatewayPeer, problem::Outcome};
+use chrono::Duration;
+use domain::contract::{Revocations, RevocationsSince};
 
 use super::store;
 use crate::app::App;
 
-/// Lists every login whose tokens must still be refused.
-pub async fn revocations(app: Data<App>, _peer: Peer) -> Outcome<HttpResponse> {
+/// How far an answer's `as_of` lies in the past: longer than a transaction takes from reading its clock to its commit.
+const OVERLAP: Duration = Duration::seconds(15);
+
+/// Lists the logins whose tokens must be refused: all of them, or those that ended since a time.
+pub async fn revocations(
+    app: Data<App>,
+    _gateway: GatewayPeer,
+    query: Query<RevocationsSince>,
+) -> Outcome<HttpResponse> {
+    let now = app.ground.clock.now();
     let mut conn = app.ground.pg.conn().await?;
-    let revoked = store::list_revoked(&mut conn, app.ground.clock.now()).await?;
-    Ok(HttpResponse::Ok().json(Revocations { revoked }))
+    let revoked = store::list_revoked(&mut conn, query.since.map(|since| since.0), now).await?;
+    Ok(HttpResponse::Ok().json(Revocations { revoked, as_of: Some((now - OVERLAP).into()) }))
 }

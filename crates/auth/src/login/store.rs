@@ -73,13 +73,18 @@ pub async fn revoke(
     Ok(expires_at.map(|expires_at| Revocation { login_id: principal.login_id, expires_at: expires_at.into() }))
 }
 
-/// Lists the logins that gateways must refuse at `now`.
+/// Lists the logins that gateways must refuse at `now`, or of those only what ended since a time.
 ///
 /// # Errors
 /// Returns a problem when the database is away.
-pub async fn list_revoked(conn: &mut AsyncPgConnection, now: DateTime<Utc>) -> Outcome<Vec<Revocation>> {
+pub async fn list_revoked(
+    conn: &mut AsyncPgConnection,
+    since: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Outcome<Vec<Revocation>> {
+    let since = since.unwrap_or(DateTime::<Utc>::UNIX_EPOCH);
     let rows: Vec<(Uuid, DateTime<Utc>)> = logins::table
-        .filter(logins::revoked_at.is_not_null().and(logins::expires_at.gt(now)))
+        .filter(logins::revoked_at.is_not_null().and(logins::expires_at.gt(now)).and(logins::revoked_at.ge(since)))
         .select((logins::id, logins::expires_at))
         .load(conn)
         .await?;

@@ -18,6 +18,7 @@ fn run(stage: &Stage, environment: &str, arguments: &[&str]) -> Output {
         .env("DATABASE_URL", base.pg.database_url.expose_secret())
         .env("REDIS_URL", base.redis.redis_url.expose_secret())
         .env("INTERNAL_PUBLIC_KEYS", &base.trust.internal_public_keys)
+        .env("INTERNAL_SIGNING_KEY", stage.signing_config().internal_signing_key.expose_secret())
         .output()
         .unwrap()
 }

@@ -8,6 +8,7 @@ mod logins;
 mod schema;
 
 use auth::config::AuthConfig;
+use chassis::access::AccessConfig;
 use domain::principal::{Principal, Role, Service};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -30,7 +31,8 @@ pub fn config(stage: &Stage) -> AuthConfig {
     AuthConfig {
         base: stage.base_config(),
         port: 0,
-        jwt_secret: SecretString::from(SECRET),
+        access: AccessConfig { jwt_secret: SecretString::from(SECRET), jwt_secret_previous: None },
+        signing: stage.signing_config(),
         jwt_expires_in: std::time::Duration::from_hours(24),
         password_hashes_at_once: 2,
     }

@@ -8,6 +8,7 @@
 
 mod calls;
 mod edges;
+mod limits;
 mod outbox;
 mod pool;
 mod schema;

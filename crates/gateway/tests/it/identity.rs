@@ -50,7 +50,7 @@ async fn a_bad_token_is_refused_even_where_none_is_needed() {
     let internal = person.get("/memo/list").await;
     let internal = internal.received("authorization")[0].strip_prefix("Bearer ").unwrap().to_owned();
     let expired = chassis::access::AccessTokens::new(&SecretString::from("0123456789abcdef0123456789abcdef"))
-        .issue(principal, Clock::system().now() - Duration::from_mins(10), Duration::from_mins(5))
+        .issue(principal, 0, Clock::system().now() - Duration::from_mins(10), Duration::from_mins(5))
         .unwrap();
     for bad in ["x".to_owned(), format!("{good}x"), good[..good.len() - 2].to_owned(), internal, expired] {
         let caller = Caller { token: Some(bad), ..stage.anonymous() };

@@ -3,13 +3,13 @@
 use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
 use chassis::{
-    access::AccessTokens,
+    access::{AccessConfig, AccessTokens},
     clock::Clock,
     config::{CommonConfig, Environment},
     lifecycle::Lifecycle,
     redis::RedisConfig,
     telemetry::{LogFormat, TelemetryConfig},
-    token::{KeyPair, Verifier},
+    token::{KeyPair, SigningConfig, Verifier},
 };
 use domain::{
     locale::Locale,
@@ -94,9 +94,8 @@ impl Setting {
             },
             port: 0,
             admin_port: 0,
-            jwt_secret: SecretString::from(SECRET),
-            internal_signing_key: keys.private_pem.clone(),
-            internal_signing_kid: "gateway.1".to_owned(),
+            access: AccessConfig { jwt_secret: SecretString::from(SECRET), jwt_secret_previous: None },
+            signing: SigningConfig { internal_signing_key: keys.private_pem.clone(), internal_signing_kid: None },
             allowed_origins: Origins(vec![PAGE.to_owned()]),
             public_url: OWN.parse().unwrap(),
         };
@@ -172,7 +171,7 @@ impl Drop for Stage {
 
 /// Issues an access token.
 pub(crate) fn token(principal: Principal, life: Duration) -> String {
-    AccessTokens::new(&SecretString::from(SECRET)).issue(principal, Clock::system().now(), life).unwrap()
+    AccessTokens::new(&SecretString::from(SECRET)).issue(principal, 0, Clock::system().now(), life).unwrap()
 }
 
 /// Somebody who calls.

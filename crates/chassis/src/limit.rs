@@ -1,0 +1,155 @@
+//! How often somebody may ask, counted in this process or, where it matters, together with all replicas.
+//!
+//! [`Local`] counts in memory and costs a hash and a lock. [`Shared`] counts in Redis, in one script with Redis' own
+//! clock; while Redis is away it counts in memory, so that an outage neither locks everybody out nor lets everybody try.
+
+use std::{
+    hash::{BuildHasher, Hash, RandomState},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use deadpool_redis::redis::{Script, ScriptInvocation};
+use domain::rate::{Decision, Rate};
+use tokio::time::Instant;
+
+use crate::{recent::Recent, redis::Redis};
+
+/// Keys remembered by one process; each costs about 40 bytes. A flood of new ones pushes out only what is not in use.
+const REMEMBERED: usize = 200_000;
+/// Locks the keys are spread over.
+const SHARDS: usize = 16;
+/// Longest to wait for Redis before this process counts alone.
+const PATIENCE: Duration = Duration::from_millis(150);
+/// How long Redis is not asked after it did not answer.
+const LEAVE_ALONE: Duration = Duration::from_secs(1);
+
+/// Judges one request: the arithmetic of [`Rate::take`] with Redis' clock. Returns whether it is allowed, the key's
+/// arrival time and the time, both in microseconds.
+const SCRIPT: &str = r"
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local interval = tonumber(ARGV[1])
+local window = tonumber(ARGV[2])
+local arrival = tonumber(redis.call('GET', KEYS[1]) or '0')
+local next = math.max(arrival, now) + interval
+if next - now > window then return {0, arrival, now} end
+redis.call('SET', KEYS[1], string.format('%.0f', next), 'PX', math.ceil((next - now) / 1000) + 1)
+return {1, next, now}
+";
+
+/// How strict the limits are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Profile {
+    /// For anything that people use.
+    Strict,
+    /// For a developer's machine, where everybody comes from one address and tests register hundreds of people.
+    Generous,
+}
+
+impl Profile {
+    /// Chooses between two rates.
+    pub fn pick(self, strict: Rate, generous: Rate) -> Rate {
+        match self {
+            Self::Strict => strict,
+            Self::Generous => generous,
+        }
+    }
+}
+
+/// Counts in this process.
+pub struct Local {
+    shards: Vec<Mutex<Recent<u64, i64>>>,
+    hasher: RandomState,
+    started: Instant,
+}
+
+impl Default for Local {
+    fn default() -> Self {
+        let shards = (0..SHARDS).map(|_| Mutex::new(Recent::new(REMEMBERED / SHARDS))).collect();
+        // Keyed hashes: nobody outside can look for two keys that share a count.
+        Self { shards, hasher: RandomState::new(), started: Instant::now() }
+    }
+}
+
+impl Local {
+    /// Counts one request of `key` and judges it.
+    pub fn take(&self, key: &impl Hash, rate: Rate) -> Decision {
+        let hash = self.hasher.hash_one(key);
+        // One second in: an arrival time of zero is in the past of every request.
+        let now_us = i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX / 2) + 1_000_000;
+        let shard = usize::try_from(hash % SHARDS as u64).unwrap_or_default();
+        let Some(shard) = self.shards.get(shard) else { return rate.take(0, now_us).0 };
+        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        let (decision, arrival_us) = rate.take(shard.get(&hash).unwrap_or_default(), now_us);
+        shard.put(hash, arrival_us);
+        decision
+    }
+}
+
+/// Counts together with every process that shares this Redis.
+pub struct Shared {
+    redis: Redis,
+    script: Script,
+    alone: Local,
+    started: Instant,
+    /// Milliseconds after `started` until which Redis is left alone.
+    left_alone_until: AtomicI64,
+}
+
+impl Shared {
+    /// Counts in `redis`.
+    pub fn new(redis: Redis) -> Self {
+        Self {
+            redis,
+            script: Script::new(SCRIPT),
+            alone: Local::default(),
+            started: Instant::now(),
+            left_alone_until: AtomicI64::new(0),
+        }
+    }
+
+    /// Counts one request of `key` and judges it; `key` names what is limited, as in `login-address:192.0.2.1`.
+    pub async fn take(&self, key: &str, rate: Rate) -> Decision {
+        if self.now_ms() >= self.left_alone_until.load(Ordering::Relaxed) {
+            if let Ok(Some(decision)) = tokio::time::timeout(PATIENCE, self.ask(key, rate)).await {
+                return decision;
+            }
+            let until = self.now_ms() + i64::try_from(LEAVE_ALONE.as_millis()).unwrap_or_default();
+            self.left_alone_until.store(until, Ordering::Relaxed);
+            metrics::counter!("shared_limits_alone_total").increment(1);
+        }
+        self.alone.take(&key, rate)
+    }
+
+    async fn ask(&self, key: &str, rate: Rate) -> Option<Decision> {
+        let mut conn = self.redis.conn().await.ok()?;
+        let mut call: ScriptInvocation<'_> = self.script.key(self.redis.key(format_args!("limit:{{{key}}}")));
+        call.arg(rate.interval_us()).arg(rate.window_us());
+        let (is_allowed, arrival_us, now_us): (bool, i64, i64) = call.invoke_async(&mut conn).await.ok()?;
+        Some(rate.decide(is_allowed, arrival_us, now_us))
+    }
+
+    fn now_ms(&self) -> i64 {
+        i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX / 2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: Rate = Rate { burst: 2, every: Duration::from_secs(10) };
+
+    #[tokio::test(start_paused = true)]
+    async fn each_key_has_its_own_count() {
+        let local = Local::default();
+        assert!(local.take(&"a", RATE).is_allowed && local.take(&"a", RATE).is_allowed);
+        assert!(!local.take(&"a", RATE).is_allowed && local.take(&"b", RATE).is_allowed);
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert!(local.take(&"a", RATE).is_allowed && !local.take(&"a", RATE).is_allowed);
+    }
+}

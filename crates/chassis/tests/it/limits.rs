@@ -1,0 +1,43 @@
+//! Limits that replicas share.
+
+use std::time::Duration;
+
+use chassis::{
+    limit::Shared,
+    redis::{Redis, RedisConfig},
+};
+use domain::rate::Rate;
+use secrecy::SecretString;
+
+const RATE: Rate = Rate { burst: 3, every: Duration::from_mins(1) };
+
+fn redis(url: &str) -> Redis {
+    let prefix = format!("test:{}", chassis::clock::Clock::system().uuid().simple());
+    let config = RedisConfig { redis_url: SecretString::from(url), redis_prefix: prefix, redis_pool_size: 4 };
+    Redis::new(&config).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_replicas_count_together() {
+    let redis = redis(&testkit::settings::required("MARU_TEST_REDIS_URL"));
+    let (here, there) = (Shared::new(redis.clone()), Shared::new(redis));
+    let mut allowed = Vec::new();
+    for replica in [&here, &there, &here, &there, &here] {
+        let decision = replica.take("login:192.0.2.1", RATE).await;
+        allowed.push((decision.is_allowed, decision.remaining));
+    }
+    assert_eq!(allowed, [(true, 2), (true, 1), (true, 0), (false, 0), (false, 0)]);
+    let refused = there.take("login:192.0.2.1", RATE).await;
+    assert!((1..=60).contains(&refused.retry_after_seconds()), "{refused:?}");
+    assert!(there.take("login:192.0.2.2", RATE).await.is_allowed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_redis_each_counts_for_itself_and_soon_stops_waiting() {
+    let shared = Shared::new(redis("redis://127.0.0.1:1"));
+    let mut allowed = 0;
+    for _ in 0..10 {
+        allowed += u32::from(shared.take("login:192.0.2.1", RATE).await.is_allowed);
+    }
+    assert_eq!(allowed, 3);
+}
