@@ -16,6 +16,7 @@ pub mod memo;
 pub mod page;
 pub mod principal;
 pub mod rate;
+pub mod refresh;
 pub mod seat_hold;
 pub mod session;
 pub mod time;
