@@ -10,8 +10,10 @@ pub mod client;
 pub mod database;
 pub mod fault_proxy;
 pub mod keys;
+pub mod oidc;
 pub mod schema;
 pub mod settings;
+pub mod smtp;
 pub mod socket;
 pub mod stage;
 
