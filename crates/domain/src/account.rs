@@ -1,5 +1,9 @@
 //! What an account's fields may be.
 
+mod common;
+
+pub use common::is_common_password;
+
 use crate::fault::Violations;
 
 /// Fewest characters of a password.
@@ -74,8 +78,29 @@ pub fn parse_name(text: &str, violations: &mut Violations) -> Option<String> {
     Some(name.to_owned())
 }
 
-/// Checks a new password, recording a violation at `pointer`.
-pub fn check_password(password: &str, pointer: &str, violations: &mut Violations) {
+/// Whose password it is to be, as far as the password must not repeat it.
+#[derive(Clone, Copy, Debug)]
+pub struct PasswordOwner<'a> {
+    /// E-mail address, sound or not.
+    pub email: &'a str,
+    /// Display name, sound or not.
+    pub name: &'a str,
+}
+
+impl PasswordOwner<'_> {
+    /// Returns whether a password is the address, the part of it before the `@`, or the name; case does not matter.
+    fn is_repeated_by(&self, password: &str) -> bool {
+        let password = password.trim().to_lowercase();
+        let email = self.email.trim().to_lowercase();
+        let local = email.split_once('@').map_or(email.as_str(), |(local, _)| local);
+        [email.as_str(), local, self.name.trim().to_lowercase().as_str()].contains(&password.as_str())
+    }
+}
+
+/// Checks a new password, recording violations at `pointer`.
+///
+/// Its length and nothing else is asked of it, as long as it is not what anyone would guess first.
+pub fn check_password(password: &str, owner: PasswordOwner<'_>, pointer: &str, violations: &mut Violations) {
     let length = password.chars().count();
     violations.require(
         (PASSWORD_MIN..=PASSWORD_MAX).contains(&length),
@@ -90,6 +115,20 @@ pub fn check_password(password: &str, pointer: &str, violations: &mut Violations
         "not_readable",
         "비밀번호에 쓸 수 없는 문자가 있습니다.",
         "The password has a character that cannot be used.",
+    );
+    violations.require(
+        !is_common_password(password),
+        pointer,
+        "common",
+        "흔히 쓰이는 비밀번호입니다. 다른 비밀번호를 정해 주세요.",
+        "This password is on a list of common ones. Please choose another.",
+    );
+    violations.require(
+        length < PASSWORD_MIN || !owner.is_repeated_by(password),
+        pointer,
+        "personal",
+        "이메일 주소나 이름은 비밀번호로 쓸 수 없습니다.",
+        "A password cannot be your e-mail address or your name.",
     );
 }
 
@@ -130,16 +169,34 @@ mod tests {
         assert_eq!(parse_name(" 김마루 ", &mut Violations::new()).as_deref(), Some("김마루"));
     }
 
+    /// The codes that a password of Kim Minseo is refused with.
+    fn judge(password: &str) -> Vec<&'static str> {
+        let owner = PasswordOwner { email: " Kim.Minseo@Example.com", name: "Kim Minseo" };
+        let mut violations = Violations::new();
+        check_password(password, owner, "/password", &mut violations);
+        violations.as_slice().iter().map(|violation| violation.code).collect()
+    }
+
     #[test]
     fn password_length_counts_characters() {
-        let judge = |password: &str| {
-            let mut violations = Violations::new();
-            check_password(password, "/password", &mut violations);
-            violations.into_result()
-        };
-        assert!(judge("비밀번호여덟글자").is_ok());
-        assert!(judge("일곱글자비밀번").is_err());
-        assert!(judge(&"x".repeat(128)).is_ok() && judge(&"x".repeat(129)).is_err());
+        assert!(judge("비밀번호여덟글자").is_empty());
+        assert_eq!(judge("일곱글자비밀번"), ["length"]);
+        assert!(judge(&"x".repeat(128)).is_empty());
+        assert_eq!(judge(&"x".repeat(129)), ["length"]);
+    }
+
+    #[test]
+    fn a_password_that_is_guessed_first_is_refused() {
+        assert_eq!(judge("Password1"), ["common"]);
+        for personal in ["kim.minseo@example.com", "Kim.Minseo", "KIM MINSEO", " kim minseo "] {
+            assert_eq!(judge(personal), ["personal"], "{personal}");
+        }
+        assert!(judge("kim.minseo sleeps here").is_empty());
+        // Too short is said once, whatever else it is.
+        let owner = PasswordOwner { email: "a@b.kr", name: "짧은 이름" };
+        let mut violations = Violations::new();
+        check_password("짧은 이름", owner, "/password", &mut violations);
+        assert_eq!(violations.as_slice().len(), 1);
     }
 
     proptest! {
@@ -147,6 +204,7 @@ mod tests {
         fn any_text_is_judged_without_a_panic(text in ".*") {
             _ = email(&text);
             _ = parse_name(&text, &mut Violations::new());
+            _ = judge(&text);
         }
     }
 }

@@ -11,7 +11,7 @@ use chassis::{
 };
 use diesel_async::AsyncConnection;
 use domain::{
-    account::{EmailAddress, check_password, parse_name},
+    account::{EmailAddress, PasswordOwner, check_password, parse_name},
     fault::Violations,
     ids::UserId,
     locale::Locale,
@@ -39,7 +39,7 @@ pub struct RegisterRequest {
     name: String,
     /// E-mail address; one account each.
     email: String,
-    /// 8-128 characters, any.
+    /// 8-128 characters, any; neither a common password nor the address or the name.
     #[schema(value_type = String, format = Password)]
     password: SecretString,
     /// Phone number.
@@ -77,7 +77,8 @@ impl TryFrom<RegisterRequest> for Registration {
         let mut violations = Violations::new();
         let name = parse_name(&request.name, &mut violations);
         let email = EmailAddress::parse(&request.email, &mut violations);
-        check_password(request.password.expose_secret(), "/password", &mut violations);
+        let owner = PasswordOwner { email: &request.email, name: &request.name };
+        check_password(request.password.expose_secret(), owner, "/password", &mut violations);
         let phone = request.phone.map(|phone| phone.trim().to_owned()).filter(|phone| !phone.is_empty());
         violations.require(
             phone

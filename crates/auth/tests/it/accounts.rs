@@ -51,6 +51,17 @@ async fn every_invalid_field_is_named_at_once_in_the_language_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_password_that_is_guessed_first_is_refused() {
+    let (_stage, app) = start().await;
+    for (password, code) in [("Password1", "common"), ("kim.minseo", "personal")] {
+        let mut body = registration("kim.minseo@example.com");
+        body["password"] = json!(password);
+        let refused = app.anonymous().post("/register", body).await.assert_problem(422, "invalid");
+        assert_eq!((refused.text("/errors/0/pointer"), refused.text("/errors/0/code")), ("/password", code));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_gives_themselves_a_role() {
     let (_stage, app) = start().await;
     for field in ["role", "id", "is_admin", "email_verified"] {
