@@ -10,6 +10,7 @@ pub mod client;
 pub mod database;
 pub mod fault_proxy;
 pub mod keys;
+pub mod npm_oidc;
 pub mod oidc;
 pub mod schema;
 pub mod settings;

@@ -1,6 +1,6 @@
 //! Consent, and the exchange of a code for a token.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -20,6 +20,8 @@ use crate::database::random_id;
 
 /// How long a code may be exchanged.
 const CODE_LIFE: TimeDelta = TimeDelta::minutes(10);
+/// How long a code verifier may be (RFC 7636, 4.1).
+const VERIFIER_LENGTH: RangeInclusive<usize> = 43..=128;
 
 type Form = BTreeMap<String, String>;
 
@@ -120,9 +122,11 @@ fn redeem(state: &State, form: &Form) -> Result<Grant, &'static str> {
     }
     let code = form.get("code").ok_or("invalid_request")?;
     let grant = state.script().grants.remove(code).ok_or("invalid_grant")?;
-    let proof = form.get("code_verifier").map(|verifier| URL_SAFE_NO_PAD.encode(Sha256::digest(verifier)));
+    let verifier = form.get("code_verifier");
+    let proof = verifier.map(|verifier| URL_SAFE_NO_PAD.encode(Sha256::digest(verifier)));
     // Equal in being absent too: a verifier without a challenge is a sign of a code from elsewhere.
     let sound = grant.redirect_uri == field(form, "redirect_uri")
+        && verifier.is_none_or(|verifier| VERIFIER_LENGTH.contains(&verifier.len()))
         && grant.challenge == proof
         && state.clock.now() < grant.expires_at;
     if sound { Ok(grant) } else { Err("invalid_grant") }
