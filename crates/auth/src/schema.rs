@@ -15,6 +15,7 @@ diesel::table! {
         picture -> Nullable<Text>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        email_verified_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -27,8 +28,108 @@ diesel::table! {
         revoked_at -> Nullable<Timestamptz>,
         revoke_reason -> Nullable<Text>,
         user_agent -> Nullable<Text>,
+        refresh_counter -> Int4,
+        refreshed_at -> Nullable<Timestamptz>,
+        successor_used -> Bool,
+        run_counter -> Nullable<Int4>,
+        run_began_at -> Nullable<Timestamptz>,
+        idle_expires_at -> Timestamptz,
+        absolute_expires_at -> Timestamptz,
+        last_seen_at -> Timestamptz,
+        method -> Text,
+        ip -> Nullable<Text>,
+        ip_prefix -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    revoked_logins (login_id) {
+        login_id -> Uuid,
+        revoked_at -> Timestamptz,
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    identities (provider, subject) {
+        provider -> Text,
+        subject -> Text,
+        user_id -> Uuid,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    action_codes (user_id, purpose) {
+        user_id -> Uuid,
+        purpose -> Text,
+        id -> Uuid,
+        email_key -> Text,
+        attempts -> Int4,
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    oauth_states (state_hash) {
+        state_hash -> Bytea,
+        browser_hash -> Bytea,
+        redirect_uri -> Text,
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    used_proofs (hash) {
+        hash -> Bytea,
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    audit_pending (id) {
+        id -> Uuid,
+        at -> Timestamptz,
+        action -> Text,
+        user_id -> Nullable<Uuid>,
+        meta -> Jsonb,
+        personal -> Jsonb,
+    }
+}
+
+diesel::table! {
+    audit_log (seq) {
+        seq -> Int8,
+        at -> Timestamptz,
+        action -> Text,
+        user_id -> Nullable<Uuid>,
+        meta -> Jsonb,
+        personal -> Nullable<Jsonb>,
+        personal_digest -> Bytea,
+        prev_hash -> Bytea,
+        hash -> Bytea,
+    }
+}
+
+diesel::table! {
+    erasures (id) {
+        id -> Uuid,
+        requested_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    erasure_services (erasure_id, service) {
+        erasure_id -> Uuid,
+        service -> Text,
+        erased -> Jsonb,
+        finished_at -> Nullable<Timestamptz>,
     }
 }
 
 diesel::joinable!(logins -> users (user_id));
+diesel::joinable!(identities -> users (user_id));
+diesel::joinable!(action_codes -> users (user_id));
 diesel::allow_tables_to_appear_in_same_query!(logins, users);
+diesel::allow_tables_to_appear_in_same_query!(identities, users);
+diesel::allow_tables_to_appear_in_same_query!(action_codes, users);

@@ -78,15 +78,26 @@ impl Default for Local {
 impl Local {
     /// Counts one request of `key` and judges it.
     pub fn take(&self, key: &impl Hash, rate: Rate) -> Decision {
-        let hash = self.hasher.hash_one(key);
+        let (hash, shard) = self.place(key);
         // One second in: an arrival time of zero is in the past of every request.
         let now_us = i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX / 2) + 1_000_000;
-        let shard = usize::try_from(hash % SHARDS as u64).unwrap_or_default();
-        let Some(shard) = self.shards.get(shard) else { return rate.take(0, now_us).0 };
+        let Some(shard) = shard else { return rate.take(0, now_us).0 };
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
         let (decision, arrival_us) = rate.take(shard.get(&hash).unwrap_or_default(), now_us);
         shard.put(hash, arrival_us);
         decision
+    }
+
+    /// Forgets what was counted of `key`.
+    pub fn forget(&self, key: &impl Hash) {
+        if let (hash, Some(shard)) = self.place(key) {
+            shard.lock().unwrap_or_else(PoisonError::into_inner).put(hash, 0);
+        }
+    }
+
+    fn place(&self, key: &impl Hash) -> (u64, Option<&Mutex<Recent<u64, i64>>>) {
+        let hash = self.hasher.hash_one(key);
+        (hash, self.shards.get(usize::try_from(hash % SHARDS as u64).unwrap_or_default()))
     }
 }
 
@@ -125,9 +136,21 @@ impl Shared {
         self.alone.take(&key, rate)
     }
 
+    /// Forgets what was counted of `key`, as far as can be: for tries that turn out to have been none.
+    pub async fn forget(&self, key: &str) {
+        self.alone.forget(&key);
+        let command = deadpool_redis::redis::Cmd::del(self.name(key));
+        // What stays counted is given back by time.
+        _ = tokio::time::timeout(PATIENCE, self.redis.run::<()>(&command)).await;
+    }
+
+    fn name(&self, key: &str) -> String {
+        self.redis.key(format_args!("limit:{{{key}}}"))
+    }
+
     async fn ask(&self, key: &str, rate: Rate) -> Option<Decision> {
         let mut conn = self.redis.conn().await.ok()?;
-        let mut call: ScriptInvocation<'_> = self.script.key(self.redis.key(format_args!("limit:{{{key}}}")));
+        let mut call: ScriptInvocation<'_> = self.script.key(self.name(key));
         call.arg(rate.interval_us()).arg(rate.window_us());
         let (is_allowed, arrival_us, now_us): (bool, i64, i64) = call.invoke_async(&mut conn).await.ok()?;
         Some(rate.decide(is_allowed, arrival_us, now_us))
@@ -151,5 +174,7 @@ mod tests {
         assert!(!local.take(&"a", RATE).is_allowed && local.take(&"b", RATE).is_allowed);
         tokio::time::advance(Duration::from_secs(10)).await;
         assert!(local.take(&"a", RATE).is_allowed && !local.take(&"a", RATE).is_allowed);
+        local.forget(&"a");
+        assert!(local.take(&"a", RATE).is_allowed);
     }
 }

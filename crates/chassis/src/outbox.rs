@@ -32,10 +32,10 @@ use crate::{
 const POLL: Duration = Duration::from_millis(500);
 /// Messages leased at once.
 const BATCH: i32 = 20;
-/// Longest one delivery may take.
-const DELIVERY_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a leased message is this process's: longer than a whole batch of slow deliveries.
-const LEASE: Duration = Duration::from_mins(1);
+/// Longest one quick delivery may take.
+pub const QUICK: Duration = Duration::from_secs(2);
+/// How much longer than a whole batch of slow deliveries a leased message is this process's.
+const LEASE_SLACK: Duration = Duration::from_secs(20);
 /// Longest pause between attempts.
 const MAX_BACKOFF: Duration = Duration::from_mins(1);
 
@@ -63,11 +63,36 @@ pub trait Deliver: Send + Sync {
     async fn deliver(&self, message: &Message) -> Outcome<()>;
 }
 
+/// Messages that are delivered one after the other, apart from those of other lanes: a mail server that takes its time
+/// must not keep a notice waiting that everybody needs within a second.
+#[derive(Clone, Copy, Debug)]
+pub struct Lane {
+    /// For logs and metrics.
+    pub name: &'static str,
+    /// The topics that travel on it.
+    pub topics: &'static [&'static str],
+    /// Longest one delivery may take. A process that dies in the middle keeps its messages waiting for twenty of them.
+    pub patience: Duration,
+}
+
+impl Lane {
+    fn lease(&self) -> Duration {
+        self.patience * BATCH.unsigned_abs() + LEASE_SLACK
+    }
+}
+
 /// Writes messages and wakes the relay; clones share it.
 #[derive(Clone)]
 pub struct Outbox {
     clock: Clock,
     wake: Arc<Notify>,
+}
+
+/// What a relay works with.
+struct Relay {
+    lane: Lane,
+    pg: Pg,
+    target: Arc<dyn Deliver>,
 }
 
 impl Outbox {
@@ -81,36 +106,57 @@ impl Outbox {
     /// # Errors
     /// Returns an error when the row cannot be written; the transaction fails with it.
     pub async fn put(&self, conn: &mut AsyncPgConnection, topic: &str, payload: &impl Serialize) -> Outcome<()> {
+        self.put_later(conn, topic, payload, Duration::ZERO).await
+    }
+
+    /// Writes a message that is not delivered before `delay` has passed.
+    ///
+    /// # Errors
+    /// Returns an error when the row cannot be written; the transaction fails with it.
+    pub async fn put_later(
+        &self,
+        conn: &mut AsyncPgConnection,
+        topic: &str,
+        payload: &impl Serialize,
+        delay: Duration,
+    ) -> Outcome<()> {
         let payload = serde_json::to_value(payload).map_err(Problem::unexpected)?;
-        sql_query("INSERT INTO outbox (id, topic, payload) VALUES ($1, $2, $3)")
-            .bind::<SqlUuid, _>(self.clock.uuid())
-            .bind::<Text, _>(topic)
-            .bind::<Jsonb, _>(payload)
-            .execute(conn)
-            .await?;
+        sql_query(
+            "INSERT INTO outbox (id, topic, payload, due_at) \
+             VALUES ($1, $2, $3, clock_timestamp() + make_interval(secs => $4))",
+        )
+        .bind::<SqlUuid, _>(self.clock.uuid())
+        .bind::<Text, _>(topic)
+        .bind::<Jsonb, _>(payload)
+        .bind::<Double, _>(delay.as_secs_f64())
+        .execute(conn)
+        .await?;
         Ok(())
     }
 
     /// Says that messages were committed, so that they leave now and not at the next poll.
     pub fn wake(&self) {
-        self.wake.notify_one();
+        self.wake.notify_waiters();
     }
 
-    /// Starts the loop that delivers.
-    pub fn relay(&self, lifecycle: &Lifecycle, pg: Pg, target: Arc<dyn Deliver>) {
+    /// Starts the loop that delivers what travels on a lane.
+    pub fn relay(&self, lifecycle: &Lifecycle, pg: Pg, lane: Lane, target: Arc<dyn Deliver>) {
         let wake = self.wake.clone();
-        lifecycle.spawn_loop("outbox", move |stop| {
-            let (wake, pg, target) = (wake.clone(), pg.clone(), target.clone());
+        let relay = Arc::new(Relay { lane, pg, target });
+        lifecycle.spawn_loop(lane.name, move |stop| {
+            let (wake, relay) = (wake.clone(), relay.clone());
             async move {
                 while !stop.is_cancelled() {
-                    match relay_batch(&pg, target.as_ref(), &stop).await {
+                    // Listening before looking: what is committed in between is not waited for until the next poll.
+                    let woken = wake.notified();
+                    match relay.batch(&stop).await {
                         Ok(delivered) if delivered == usize::try_from(BATCH).unwrap_or_default() => continue,
                         Ok(_) => {}
                         Err(problem) => tracing::warn!(code = problem.code(), "the outbox waits for its database"),
                     }
                     tokio::select! {
                         () = stop.cancelled() => {}
-                        () = wake.notified() => {}
+                        () = woken => {}
                         () = tokio::time::sleep(POLL) => {}
                     }
                 }
@@ -119,41 +165,44 @@ impl Outbox {
     }
 }
 
-/// Delivers what is due; returns how many messages there were.
-///
-/// The rows are leased in a short transaction of their own: a delivery may take its time, and neither locks nor a
-/// connection are held meanwhile.
-async fn relay_batch(pg: &Pg, target: &dyn Deliver, stop: &CancellationToken) -> Outcome<usize> {
-    let messages = lease(&mut *pg.conn().await?).await?;
-    for (at, message) in messages.iter().enumerate() {
-        if stop.is_cancelled() {
-            let left: Vec<Uuid> = messages.iter().skip(at).map(|message| message.id).collect();
-            give_back(&mut *pg.conn().await?, &left).await?;
-            break;
+impl Relay {
+    /// Delivers what is due; returns how many messages there were.
+    ///
+    /// The rows are leased in a short transaction of their own: a delivery may take its time, and neither locks nor a
+    /// connection are held meanwhile.
+    async fn batch(&self, stop: &CancellationToken) -> Outcome<usize> {
+        let messages = lease(&mut *self.pg.conn().await?, &self.lane).await?;
+        for (at, message) in messages.iter().enumerate() {
+            if stop.is_cancelled() {
+                let left: Vec<Uuid> = messages.iter().skip(at).map(|message| message.id).collect();
+                give_back(&mut *self.pg.conn().await?, &left).await?;
+                break;
+            }
+            let delivering = AssertUnwindSafe(self.target.deliver(message)).catch_unwind();
+            let delivered = match tokio::time::timeout(self.lane.patience, delivering).await {
+                Ok(Ok(delivered)) => delivered,
+                Ok(Err(_panic)) => Err(Problem::unexpected("a delivery panicked")),
+                Err(elapsed) => Err(Problem::late(elapsed)),
+            };
+            let mut conn = self.pg.conn().await?;
+            match delivered {
+                Ok(()) => forget(&mut conn, message.id).await?,
+                Err(problem) => postpone(&mut conn, message, &problem).await?,
+            }
         }
-        let delivering = AssertUnwindSafe(target.deliver(message)).catch_unwind();
-        let delivered = match tokio::time::timeout(DELIVERY_TIMEOUT, delivering).await {
-            Ok(Ok(delivered)) => delivered,
-            Ok(Err(_panic)) => Err(Problem::unexpected("a delivery panicked")),
-            Err(elapsed) => Err(Problem::late(elapsed)),
-        };
-        let mut conn = pg.conn().await?;
-        match delivered {
-            Ok(()) => forget(&mut conn, message.id).await?,
-            Err(problem) => postpone(&mut conn, message, &problem).await?,
-        }
+        Ok(messages.len())
     }
-    Ok(messages.len())
 }
 
-async fn lease(conn: &mut AsyncPgConnection) -> Outcome<Vec<Message>> {
+async fn lease(conn: &mut AsyncPgConnection, lane: &Lane) -> Outcome<Vec<Message>> {
     let leased = sql_query(
         "UPDATE outbox SET attempts = attempts + 1, due_at = clock_timestamp() + make_interval(secs => $2) \
-         WHERE id IN (SELECT id FROM outbox WHERE due_at <= clock_timestamp() ORDER BY id LIMIT $1 \
+         WHERE id IN (SELECT id FROM outbox WHERE due_at <= clock_timestamp() AND topic = ANY($3) ORDER BY id LIMIT $1 \
          FOR UPDATE SKIP LOCKED) RETURNING id, topic, payload, attempts",
     )
     .bind::<Integer, _>(BATCH)
-    .bind::<Double, _>(LEASE.as_secs_f64())
+    .bind::<Double, _>(lane.lease().as_secs_f64())
+    .bind::<Array<Text>, _>(lane.topics)
     .load(conn)
     .await?;
     Ok(leased)

@@ -78,6 +78,32 @@ pub fn parse_name(text: &str, violations: &mut Violations) -> Option<String> {
     Some(name.to_owned())
 }
 
+/// Longest address of a picture.
+pub const PICTURE_MAX: usize = 2048;
+
+/// Reads the address of a picture, recording a violation at `/picture` when it is none; an empty one takes it away.
+///
+/// Only its shape is judged: nobody here fetches it, and clients load it over https from wherever it is.
+pub fn parse_picture(text: &str, violations: &mut Violations) -> Option<String> {
+    let url = text.trim();
+    if url.is_empty() {
+        return None;
+    }
+    let host = url.strip_prefix("https://").and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
+    let sound = !host.is_empty()
+        && !host.contains('@')
+        && url.len() <= PICTURE_MAX
+        && url.chars().all(|c| c.is_ascii_graphic() && !"\"<>\\^`{|}".contains(c));
+    violations.require(
+        sound,
+        "/picture",
+        "not_an_address",
+        "https로 시작하는 그림 주소여야 합니다.",
+        "This is not the https address of a picture.",
+    );
+    sound.then(|| url.to_owned())
+}
+
 /// Whose password it is to be, as far as the password must not repeat it.
 #[derive(Clone, Copy, Debug)]
 pub struct PasswordOwner<'a> {
@@ -175,6 +201,27 @@ mod tests {
         let mut violations = Violations::new();
         check_password(password, owner, "/password", &mut violations);
         violations.as_slice().iter().map(|violation| violation.code).collect()
+    }
+
+    #[test]
+    fn a_picture_is_an_https_address() {
+        let judge = |url: &str| {
+            let mut violations = Violations::new();
+            (parse_picture(url, &mut violations), violations.into_result().is_ok())
+        };
+        let good = "https://lh3.example.com/a?b=c#d";
+        assert_eq!(judge(&format!(" {good} ")), (Some(good.to_owned()), true));
+        assert_eq!(judge("  "), (None, true));
+        for bad in [
+            "http://a.b/c",
+            "javascript:alert(1)",
+            "https://",
+            "https://user@host/",
+            "https://a.b/<script>",
+            "https://a b",
+        ] {
+            assert_eq!(judge(bad), (None, false), "{bad}");
+        }
     }
 
     #[test]

@@ -197,6 +197,13 @@ pub mod common {
     /// Recognised, and not allowed.
     pub const FORBIDDEN: Fault =
         Fault::new(Kind::Forbidden, "forbidden", "권한이 없습니다.", "You are not allowed to do this.");
+    /// A page that is not on the list wants to act for whoever is logged in.
+    pub const ORIGIN_NOT_ALLOWED: Fault = Fault::new(
+        Kind::Forbidden,
+        "origin_not_allowed",
+        "허용되지 않은 출처의 요청입니다.",
+        "Requests from this origin are not allowed.",
+    );
     /// No such path or object.
     pub const NOT_FOUND: Fault = Fault::new(Kind::NotFound, "not_found", "찾을 수 없습니다.", "There is nothing here.");
     /// The path knows other methods.

@@ -7,7 +7,6 @@
 pub mod app;
 pub mod config;
 pub mod development;
-pub mod optional_json;
 pub mod routes;
 mod schema;
 pub mod sessions;

@@ -1,7 +1,7 @@
 //! `POST /register`.
 
 use actix_web::{
-    HttpRequest, HttpResponse,
+    HttpResponse,
     web::{Data, Json},
 };
 use chassis::{
@@ -13,7 +13,6 @@ use diesel_async::AsyncConnection;
 use domain::{
     account::{EmailAddress, PasswordOwner, check_password, parse_name},
     fault::Violations,
-    ids::UserId,
     locale::Locale,
     principal::Role,
 };
@@ -22,14 +21,20 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::store::{self, NewUser};
+use super::{
+    parse_phone,
+    store::{self, NewUser},
+};
 use crate::{
     app::App,
-    login::{self, TokensView},
+    audit::{self, Entry},
+    login::{
+        begin::{Method, TokensView, begin},
+        cookies,
+    },
+    mail::{self, code::Purpose},
+    visitor::Visitor,
 };
-
-/// Longest phone number, with separators (E.164 has 15 digits).
-const PHONE_MAX: usize = 24;
 
 /// Somebody who wants an account.
 #[derive(Deserialize, ToSchema)]
@@ -79,16 +84,7 @@ impl TryFrom<RegisterRequest> for Registration {
         let email = EmailAddress::parse(&request.email, &mut violations);
         let owner = PasswordOwner { email: &request.email, name: &request.name };
         check_password(request.password.expose_secret(), owner, "/password", &mut violations);
-        let phone = request.phone.map(|phone| phone.trim().to_owned()).filter(|phone| !phone.is_empty());
-        violations.require(
-            phone
-                .as_ref()
-                .is_none_or(|p| p.len() <= PHONE_MAX && p.chars().all(|c| c.is_ascii_digit() || "+-() ".contains(c))),
-            "/phone",
-            "not_a_phone_number",
-            "전화번호를 확인해 주세요.",
-            "This is not a phone number.",
-        );
+        let phone = request.phone.and_then(|phone| parse_phone(&phone, &mut violations));
         match (name, email, violations.into_result()) {
             (Some(name), Some(email), Ok(())) => Ok(Self { name, email, password: request.password, phone }),
             (_, _, Err(violations)) => Err(violations),
@@ -100,7 +96,8 @@ impl TryFrom<RegisterRequest> for Registration {
 
 /// Makes an account and logs it in.
 ///
-/// Two requests with the same address make one account: the second gets `email_taken`.
+/// Two requests with the same address make one account: the second gets `email_taken`. A code to prove the address is
+/// mailed.
 #[utoipa::path(
     post, path = "/register", tag = "accounts", request_body = RegisterRequest,
     responses(
@@ -113,41 +110,36 @@ pub async fn register(
     app: Data<App>,
     _caller: Anyone,
     language: Language,
-    req: HttpRequest,
+    visitor: Visitor,
     body: Json<RegisterRequest>,
 ) -> Outcome<HttpResponse> {
     let registration = Registration::try_from(body.into_inner())?;
-    let view = create(&app, registration, language.0, login::user_agent(&req)).await?;
-    Ok(HttpResponse::Created().json(view))
+    let view = create(&app, registration, language.0, &visitor).await?;
+    let [access, refresh] = cookies::of(&app.config, &view.tokens);
+    Ok(HttpResponse::Created().cookie(access).cookie(refresh).json(view))
 }
 
-async fn create(
-    app: &App,
-    registration: Registration,
-    locale: Locale,
-    user_agent: Option<String>,
-) -> Outcome<RegisteredView> {
+async fn create(app: &App, registration: Registration, locale: Locale, visitor: &Visitor) -> Outcome<RegisteredView> {
     let Registration { name, email, password, phone } = registration;
-    let password_hash = app.passwords.hash(password).await?;
+    let password_hash = Some(app.passwords.hash(password).await?);
+    let now = app.ground.clock.now();
     let new = NewUser {
-        id: app.ground.clock.uuid(),
-        name,
-        email_key: email.key(),
-        email: email.as_str().to_owned(),
         phone,
-        password_hash: Some(password_hash),
-        role: Role::User.name(),
+        password_hash,
         locale: locale.code(),
-        created_at: app.ground.clock.now(),
+        ..NewUser::new(app.ground.clock.uuid(), name, email.as_str().to_owned(), now)
     };
     let mut conn = app.ground.pg.conn().await?;
     let (user, tokens) = conn
         .transaction(async |conn| {
             let user = store::insert(conn, &new).await?;
-            let tokens = login::begin(app, conn, UserId(user.id), user.role(), user_agent).await?;
+            let tokens = begin(app, conn, &user, Method::Password, visitor).await?;
+            audit::record(app, conn, Entry::of(user.id, "registered").from(visitor)).await?;
+            mail::send_code(app, conn, &user.email_key, Purpose::VerifyEmail).await?;
             Outcome::Ok((user, tokens))
         })
         .await?;
+    app.outbox.wake();
     let role = user.role();
     Ok(RegisteredView { user_id: user.id, id: user.id, name: user.name, email: user.email, role, tokens })
 }

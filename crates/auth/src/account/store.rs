@@ -3,13 +3,15 @@
 use chassis::problem::{Outcome, Problem};
 use chrono::{DateTime, Utc};
 use diesel::{
-    ExpressionMethods, Insertable, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper,
+    AsChangeset, BoolExpressionMethods, ExpressionMethods, Insertable, OptionalExtension, QueryDsl, Queryable,
+    Selectable, SelectableHelper,
     result::{DatabaseErrorKind, Error},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::{
     fault::{Fault, Kind},
     ids::UserId,
+    locale::Locale,
     principal::{Principal, Role},
 };
 use uuid::Uuid;
@@ -32,6 +34,8 @@ pub struct User {
     pub id: Uuid,
     pub name: String,
     pub email: String,
+    pub email_key: String,
+    pub phone: Option<String>,
     pub password_hash: Option<String>,
     pub role: String,
     pub provider: String,
@@ -39,12 +43,18 @@ pub struct User {
     pub timezone: String,
     pub picture: Option<String>,
     pub created_at: DateTime<Utc>,
+    pub email_verified_at: Option<DateTime<Utc>>,
 }
 
 impl User {
     /// Returns what the account may do; a role this version does not know may nothing special.
     pub fn role(&self) -> Role {
         Role::parse(&self.role).unwrap_or_default()
+    }
+
+    /// Returns the language of mails.
+    pub fn locale(&self) -> Locale {
+        Locale::parse(&self.locale).unwrap_or_default()
     }
 }
 
@@ -60,8 +70,44 @@ pub struct NewUser {
     pub phone: Option<String>,
     pub password_hash: Option<String>,
     pub role: &'static str,
+    pub provider: &'static str,
     pub locale: &'static str,
+    pub picture: Option<String>,
     pub created_at: DateTime<Utc>,
+    pub email_verified_at: Option<DateTime<Utc>>,
+}
+
+impl NewUser {
+    /// Describes an account that cannot log in yet.
+    pub fn new(id: Uuid, name: String, email: String, created_at: DateTime<Utc>) -> Self {
+        Self {
+            id,
+            name,
+            email_key: email.to_lowercase(),
+            email,
+            phone: None,
+            password_hash: None,
+            role: Role::User.name(),
+            provider: "password",
+            locale: Locale::Ko.code(),
+            picture: None,
+            created_at,
+            email_verified_at: None,
+        }
+    }
+}
+
+/// What its owner may change of an account; `None` leaves a field as it is.
+#[derive(AsChangeset, Default)]
+#[diesel(table_name = users)]
+#[expect(missing_docs, clippy::option_option, reason = "as the columns; an inner `None` takes a value away")]
+pub struct Changes {
+    pub name: Option<String>,
+    pub phone: Option<Option<String>>,
+    pub locale: Option<&'static str>,
+    pub timezone: Option<String>,
+    pub picture: Option<Option<String>>,
+    pub updated_at: Option<DateTime<Utc>>,
 }
 
 /// Makes an account.
@@ -83,6 +129,14 @@ pub async fn insert(conn: &mut AsyncPgConnection, user: &NewUser) -> Outcome<Use
 /// Returns a problem when the database is away.
 pub async fn insert_missing(conn: &mut AsyncPgConnection, users: &[NewUser]) -> Outcome<usize> {
     Ok(diesel::insert_into(users::table).values(users).on_conflict_do_nothing().execute(conn).await?)
+}
+
+/// Finds an account.
+///
+/// # Errors
+/// Returns a problem when the database is away.
+pub async fn find(conn: &mut AsyncPgConnection, user_id: UserId) -> Outcome<Option<User>> {
+    Ok(users::table.find(user_id.0).select(User::as_select()).first(conn).await.optional()?)
 }
 
 /// Finds the account of an e-mail address.
@@ -117,4 +171,71 @@ pub async fn find_by_login(conn: &mut AsyncPgConnection, principal: Principal) -
         .first(conn)
         .await;
     Ok(found.optional()?)
+}
+
+/// Changes an account; returns it as it is then.
+///
+/// # Errors
+/// Returns a problem when the database is away.
+pub async fn update(conn: &mut AsyncPgConnection, user_id: UserId, changes: &Changes) -> Outcome<Option<User>> {
+    let changed = diesel::update(users::table.find(user_id.0)).set(changes).returning(User::as_returning());
+    Ok(changed.get_result(conn).await.optional()?)
+}
+
+/// Puts a new hash in the place of another; returns whether it was still that one.
+///
+/// # Errors
+/// Returns a problem when the database is away.
+pub async fn replace_password(
+    conn: &mut AsyncPgConnection,
+    user_id: UserId,
+    (old, new): (&str, &str),
+    now: DateTime<Utc>,
+) -> Outcome<bool> {
+    let unchanged = users::table.filter(users::id.eq(user_id.0).and(users::password_hash.eq(old)));
+    let change = (users::password_hash.eq(new), users::updated_at.eq(now));
+    Ok(diesel::update(unchanged).set(change).execute(conn).await? > 0)
+}
+
+/// Sets a password, or takes it away.
+///
+/// # Errors
+/// Returns a problem when the database is away.
+pub async fn set_password(
+    conn: &mut AsyncPgConnection,
+    user_id: UserId,
+    hash: Option<&str>,
+    now: DateTime<Utc>,
+) -> Outcome<()> {
+    let change = (users::password_hash.eq(hash), users::updated_at.eq(now));
+    diesel::update(users::table.find(user_id.0)).set(change).execute(conn).await?;
+    Ok(())
+}
+
+/// Notes that mail to the account's address reaches its owner; the first proof counts.
+///
+/// # Errors
+/// Returns a problem when the database is away.
+pub async fn verify_email(conn: &mut AsyncPgConnection, user_id: UserId, now: DateTime<Utc>) -> Outcome<()> {
+    let unproved = users::table.filter(users::id.eq(user_id.0).and(users::email_verified_at.is_null()));
+    diesel::update(unproved).set(users::email_verified_at.eq(now)).execute(conn).await?;
+    Ok(())
+}
+
+/// Gives an account a role.
+///
+/// # Errors
+/// Returns a problem when the database is away.
+pub async fn set_role(conn: &mut AsyncPgConnection, user_id: UserId, role: Role, now: DateTime<Utc>) -> Outcome<()> {
+    let change = (users::role.eq(role.name()), users::updated_at.eq(now));
+    diesel::update(users::table.find(user_id.0)).set(change).execute(conn).await?;
+    Ok(())
+}
+
+/// Deletes an account and everything this database keeps under it; returns whether it was there.
+///
+/// # Errors
+/// Returns a problem when the database is away.
+pub async fn delete(conn: &mut AsyncPgConnection, user_id: UserId) -> Outcome<bool> {
+    Ok(diesel::delete(users::table.find(user_id.0)).execute(conn).await? > 0)
 }

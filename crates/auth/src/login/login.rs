@@ -1,7 +1,7 @@
 //! `POST /login`.
 
 use actix_web::{
-    HttpRequest, HttpResponse,
+    HttpResponse,
     web::{Data, Json},
 };
 use chassis::{
@@ -9,10 +9,11 @@ use chassis::{
     principal::Anyone,
     problem::{Outcome, ProblemView},
 };
+use chrono::Duration;
+use diesel_async::AsyncConnection;
 use domain::{
     account::EmailAddress,
     fault::{Fault, Kind, Violations},
-    ids::UserId,
     locale::Text,
     principal::Role,
 };
@@ -21,8 +22,16 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{TokensView, access_cookie, begin, user_agent};
-use crate::{account::store, app::App};
+use super::{
+    begin::{Method, TokensView, begin},
+    cookies, store as logins,
+};
+use crate::{
+    account::store,
+    app::App,
+    audit::{self, Entry},
+    visitor::Visitor,
+};
 
 /// Wrong address or wrong password: the same answer, in the same time, for both.
 pub const WRONG_CREDENTIALS: Fault = Fault::new(
@@ -31,7 +40,9 @@ pub const WRONG_CREDENTIALS: Fault = Fault::new(
     "이메일 또는 비밀번호가 올바르지 않습니다.",
     "The e-mail address or the password is wrong.",
 );
-const WELCOME: Text = Text::new("로그인되었습니다.", "You are logged in.");
+pub(crate) const WELCOME: Text = Text::new("로그인되었습니다.", "You are logged in.");
+/// How long a place stays known after a login from it.
+const KNOWN_FOR: Duration = Duration::days(90);
 
 /// Somebody who says who they are.
 #[derive(Deserialize, ToSchema)]
@@ -66,47 +77,75 @@ pub struct LoginUserView {
     role: Role,
 }
 
-/// Checks a password and begins a login; browsers get the token as a cookie too.
+impl From<&store::User> for LoginUserView {
+    fn from(user: &store::User) -> Self {
+        Self {
+            id: user.id,
+            user_id: user.id,
+            user_id_camel: user.id,
+            name: user.name.clone(),
+            email: user.email.clone(),
+            role: user.role(),
+        }
+    }
+}
+
+/// Checks a password and begins a login; browsers get the tokens as cookies too.
 #[utoipa::path(
     post, path = "/login", tag = "logins", request_body = LoginRequest,
     responses(
         (status = 200, body = LoginView),
-        (status = 401, description = "`wrong_credentials`", body = ProblemView)
+        (status = 401, description = "`wrong_credentials`", body = ProblemView),
+        (status = 429, description = "`too_many_requests`: too many tries for this account", body = ProblemView)
     )
 )]
 pub async fn login(
     app: Data<App>,
     _caller: Anyone,
     language: Language,
-    req: HttpRequest,
+    visitor: Visitor,
     body: Json<LoginRequest>,
 ) -> Outcome<HttpResponse> {
     let LoginRequest { email, password } = body.into_inner();
-    let user = prove(&app, &email, password).await?;
+    let user = prove(&app, &email, password, &visitor).await?;
     let mut conn = app.ground.pg.conn().await?;
-    let tokens = begin(&app, &mut conn, UserId(user.id), user.role(), user_agent(&req)).await?;
-    let cookie = access_cookie(&app.config, Some(&tokens.access_token));
-    let role = user.role();
-    let user = LoginUserView {
-        id: user.id,
-        user_id: user.id,
-        user_id_camel: user.id,
-        name: user.name,
-        email: user.email,
-        role,
-    };
-    Ok(HttpResponse::Ok().cookie(cookie).json(LoginView { tokens, user, message: WELCOME.in_locale(language.0) }))
+    let tokens = conn
+        .transaction(async |conn| {
+            let tokens = begin(&app, conn, &user, Method::Password, &visitor).await?;
+            audit::record(&app, conn, Entry::of(user.id, "logged_in").from(&visitor)).await?;
+            Outcome::Ok(tokens)
+        })
+        .await?;
+    Ok(answer(&app, tokens, &user, language))
+}
+
+/// Answers with a login that has begun.
+pub(crate) fn answer(app: &App, tokens: TokensView, user: &store::User, language: Language) -> HttpResponse {
+    let [access, refresh] = cookies::of(&app.config, &tokens);
+    let view = LoginView { tokens, user: user.into(), message: WELCOME.in_locale(language.0) };
+    HttpResponse::Ok().cookie(access).cookie(refresh).json(view)
 }
 
 /// Returns the account a password belongs to. The connection goes back before the hash is computed: it takes a while.
-async fn prove(app: &App, email: &str, password: SecretString) -> Outcome<store::User> {
+async fn prove(app: &App, email: &str, password: SecretString, visitor: &Visitor) -> Outcome<store::User> {
     // What cannot be an address is looked for under a key that nobody has, so that its answer takes as long.
     let key = EmailAddress::parse(email, &mut Violations::new()).map_or_else(String::new, |address| address.key());
+    let place = visitor.place();
+    let is_known_here = async || {
+        let mut conn = app.ground.pg.conn().await?;
+        logins::is_known_place(&mut conn, &key, &place, app.ground.clock.now() - KNOWN_FOR).await
+    };
+    app.limits.password(&key, &place, is_known_here).await?;
     let found = {
         let mut conn = app.ground.pg.conn().await?;
         store::find_by_email(&mut conn, &key).await?
     };
     let hash = found.as_ref().and_then(|user| user.password_hash.clone());
     let proved = app.passwords.matches(password, hash).await?;
-    found.filter(|_| proved).ok_or_else(|| WRONG_CREDENTIALS.into())
+    let Some(user) = found.filter(|_| proved) else {
+        metrics::counter!("logins_refused_total").increment(1);
+        return Err(WRONG_CREDENTIALS.into());
+    };
+    app.limits.password_was_right(&key, &place).await;
+    Ok(user)
 }

@@ -1,14 +1,22 @@
 //! `POST /auth/logout`.
 
-use actix_web::{HttpResponse, web::Data};
+use actix_web::{HttpRequest, HttpResponse, web::Data};
 use chassis::{edge::Language, principal::Anyone, problem::Outcome};
 use diesel_async::AsyncConnection;
-use domain::{contract::REVOCATIONS, locale::Text, principal::Principal};
+use domain::{locale::Text, principal::Principal};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{access_cookie, store};
-use crate::app::App;
+use super::{
+    cookies, end,
+    refresh_token::RefreshToken,
+    store::{self, Which},
+};
+use crate::{
+    app::App,
+    audit::{self, Entry},
+    visitor::{Page, Visitor},
+};
 
 const GOODBYE: Text = Text::new("로그아웃되었습니다.", "You are logged out.");
 
@@ -19,28 +27,51 @@ pub struct LogoutView {
     message: &'static str,
 }
 
-/// Ends the login this request was made with, and clears its cookie; twice is the same as once.
+/// Ends the login this request was made with, and clears its cookies; twice is the same as once.
 ///
-/// Every gateway refuses the login's tokens within a second. Without a login there is nothing to end, and the cookie is
+/// Every gateway refuses the login's tokens within a second, and its open sockets are closed. A browser whose access
+/// token has run out is known by its refresh cookie. Without a login there is nothing to end, and the cookies are
 /// cleared all the same.
 #[utoipa::path(
     post, path = "/auth/logout", tag = "logins", security(("bearer" = [])),
     responses((status = 200, body = LogoutView))
 )]
-pub async fn logout(app: Data<App>, caller: Anyone, language: Language) -> Outcome<HttpResponse> {
-    if let Some(principal) = caller.0 {
-        end(&app, principal).await?;
+pub async fn logout(
+    app: Data<App>,
+    caller: Anyone,
+    language: Language,
+    visitor: Visitor,
+    page: Page,
+    req: HttpRequest,
+) -> Outcome<HttpResponse> {
+    let principal = match caller.0 {
+        Some(principal) => Some(principal),
+        None if page.is_allowed => by_cookie(&app, &req).await?,
+        None => None,
+    };
+    if let Some(principal) = principal {
+        leave(&app, principal, &visitor).await?;
     }
+    let [access, refresh] = cookies::cleared(&app.config);
     let view = LogoutView { message: GOODBYE.in_locale(language.0) };
-    Ok(HttpResponse::Ok().cookie(access_cookie(&app.config, None)).json(view))
+    Ok(HttpResponse::Ok().cookie(access).cookie(refresh).json(view))
 }
 
-async fn end(app: &App, principal: Principal) -> Outcome<()> {
+async fn by_cookie(app: &App, req: &HttpRequest) -> Outcome<Option<Principal>> {
+    let shown = cookies::read(req, cookies::REFRESH_COOKIE);
+    let Some(token) = shown.and_then(|text| RefreshToken::read(&text, &app.refresh_mac)) else { return Ok(None) };
+    let mut conn = app.ground.pg.conn().await?;
+    let found = store::find_exchangeable(&mut conn, token.login_id, app.ground.clock.now()).await?;
+    Ok(found.map(|login| login.principal))
+}
+
+async fn leave(app: &App, principal: Principal, visitor: &Visitor) -> Outcome<()> {
     let now = app.ground.clock.now();
     let mut conn = app.ground.pg.conn().await?;
     conn.transaction(async |conn| {
-        if let Some(revocation) = store::revoke(conn, principal, "logout", now).await? {
-            app.outbox.put(conn, REVOCATIONS, &revocation).await?;
+        let ended = store::end(conn, principal.user_id, Which::One(principal.login_id), "logout", now).await?;
+        if end::announce(app, conn, ended, now).await? > 0 {
+            audit::record(app, conn, Entry::of(principal.user_id.0, "logged_out").from(visitor)).await?;
         }
         Outcome::Ok(())
     })

@@ -30,6 +30,8 @@ async fn two_replicas_count_together() {
     let refused = there.take("login:192.0.2.1", RATE).await;
     assert!((1..=60).contains(&refused.retry_after_seconds()), "{refused:?}");
     assert!(there.take("login:192.0.2.2", RATE).await.is_allowed);
+    here.forget("login:192.0.2.1").await;
+    assert!(there.take("login:192.0.2.1", RATE).await.is_allowed);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use chassis::{
     lifecycle::Lifecycle,
-    outbox::{Deliver, Message, Outbox},
+    outbox::{Deliver, Lane, Message, Outbox, QUICK},
     problem::{Outcome, Problem},
 };
 use diesel_async::AsyncConnection;
@@ -16,6 +16,10 @@ use domain::principal::Service;
 use testkit::{Stage, eventually};
 
 const MIGRATIONS: diesel_migrations::EmbeddedMigrations = diesel_migrations::embed_migrations!("../../migrations/auth");
+
+/// The lane of all topics here.
+const LANE: Lane =
+    Lane { name: "outbox", topics: &["panics", "hangs", "fails once", "good", "true", "never true"], patience: QUICK };
 
 /// Delivers into a list; some topics go wrong, each in its own way.
 #[derive(Default)]
@@ -52,7 +56,7 @@ async fn one_message_that_cannot_be_delivered_does_not_keep_the_others_waiting()
         outbox.put(&mut conn, topic, &()).await.unwrap();
     }
     drop(conn);
-    outbox.relay(&lifecycle, pg.clone(), recipient.clone());
+    outbox.relay(&lifecycle, pg.clone(), LANE, recipient.clone());
     eventually(Duration::from_secs(20), || async {
         let mut received = recipient.received.lock().unwrap().clone();
         received.sort();
@@ -78,8 +82,27 @@ async fn a_message_of_a_transaction_that_fails_was_never_written() {
     assert!(failed.is_err());
     outbox.put(&mut conn, "true", &()).await.unwrap();
     drop(conn);
-    outbox.relay(&lifecycle, pg, recipient.clone());
+    outbox.relay(&lifecycle, pg, LANE, recipient.clone());
     eventually(Duration::from_secs(5), || async { !recipient.received.lock().unwrap().is_empty() }).await;
     assert_eq!(*recipient.received.lock().unwrap(), ["true"]);
+    lifecycle.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lane_that_hangs_does_not_keep_another_waiting_and_later_is_not_now() {
+    let stage = Stage::new(Service::Auth, MIGRATIONS).await;
+    let outbox = Outbox::new(stage.clock.clone());
+    let (pg, lifecycle, recipient) = (stage.pg(), Lifecycle::new(), Arc::new(Recipient::default()));
+    let slow = Lane { name: "slow", topics: &["hangs"], patience: Duration::from_mins(1) };
+    outbox.relay(&lifecycle, pg.clone(), slow, recipient.clone());
+    outbox.relay(&lifecycle, pg.clone(), LANE, recipient.clone());
+    let mut conn = pg.conn().await.unwrap();
+    outbox.put(&mut conn, "hangs", &()).await.unwrap();
+    outbox.put_later(&mut conn, "true", &(), Duration::from_hours(1)).await.unwrap();
+    outbox.put(&mut conn, "good", &()).await.unwrap();
+    drop(conn);
+    outbox.wake();
+    eventually(Duration::from_secs(5), || async { !recipient.received.lock().unwrap().is_empty() }).await;
+    assert_eq!(*recipient.received.lock().unwrap(), ["good"]);
     lifecycle.stop();
 }

@@ -5,6 +5,7 @@ use actix_web::{
     web::{Data, Path},
 };
 use chassis::{
+    optional_json::OptionalJson,
     principal::Person,
     problem::{Outcome, Problem, ProblemView},
 };
@@ -18,7 +19,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{TimerView, precondition::IfMatch, store};
-use crate::{app::App, optional_json::OptionalJson};
+use crate::app::App;
 
 /// Most decisions on one request. Each lost one means that somebody else changed the timer in between, by hand.
 const DECISIONS: usize = 8;

@@ -5,6 +5,7 @@ use actix_web::{
     web::{Data, Path},
 };
 use chassis::{
+    optional_json::OptionalJson,
     principal::Person,
     problem::{Outcome, ProblemView},
 };
@@ -16,7 +17,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{TimerView, control::change, precondition::IfMatch};
-use crate::{app::App, optional_json::OptionalJson};
+use crate::app::App;
 
 /// How long a talk is and what is announced.
 #[derive(Debug, Default, Deserialize, ToSchema)]

@@ -8,9 +8,10 @@ use actix_web::{
     error::{JsonPayloadError, PayloadError},
     web::Bytes,
 };
-use chassis::{body::is_timeout, edge::json_refused, problem::Problem};
 use domain::fault::common;
 use serde::de::DeserializeOwned;
+
+use crate::{body::is_timeout, edge::json_refused, problem::Problem};
 
 /// The body, or `T`'s default when there is none.
 #[derive(Debug)]
