@@ -1,19 +1,32 @@
 //! How `maru-auth` is put together.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chassis::{
-    access::AccessTokens, cli::Program, clock::Clock, outbox::Outbox, pg::PgConfig, problem::Outcome, server::Bound,
-    service::Foundation, telemetry::TelemetryConfig,
+    access::AccessTokens,
+    cli::Program,
+    client::Peer,
+    clock::Clock,
+    outbox::Outbox,
+    pg::PgConfig,
+    problem::{Outcome, Problem},
+    server::Bound,
+    service::Foundation,
+    telemetry::TelemetryConfig,
 };
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use domain::principal::Service;
 use utoipa::OpenApi as _;
 
-use crate::{config::AuthConfig, development, login::notice::RevocationNotices, password::Passwords, routes};
+use crate::{
+    audit, commands, config::AuthConfig, delivery, google::GoogleLogin, limits::Limits, mac::Mac, mail::mailer::Mailer,
+    password::Passwords, prune, routes,
+};
 
 /// The schema of `maru_auth`.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/auth");
+/// Longest one service may take to tell or to erase what it knows of a person.
+const PEER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What handlers stand on; clones share it.
 #[derive(Clone)]
@@ -24,10 +37,22 @@ pub struct App {
     pub config: Arc<AuthConfig>,
     /// Issues access tokens.
     pub tokens: AccessTokens,
+    /// Makes refresh tokens.
+    pub refresh_mac: Mac,
+    /// Makes mailed codes.
+    pub code_mac: Mac,
     /// Hashes and checks passwords.
     pub passwords: Passwords,
+    /// Counts tries.
+    pub limits: Arc<Limits>,
     /// Messages that leave after a commit.
     pub outbox: Outbox,
+    /// Sends letters, where there is a mail server.
+    pub mailer: Option<Arc<Mailer>>,
+    /// Login with Google, where it is configured.
+    pub google: Option<Arc<GoogleLogin>>,
+    /// The services that keep something about people.
+    pub peers: Arc<Vec<Peer>>,
 }
 
 /// Builds the service and starts to listen.
@@ -36,8 +61,9 @@ pub struct App {
 /// Returns a problem when a URL or key cannot be read or the port is taken.
 pub fn build(config: AuthConfig, clock: Clock) -> Outcome<Bound> {
     let app = App::new(config, clock)?;
-    let notices = Arc::new(RevocationNotices::new(app.ground.redis.clone()));
-    app.outbox.relay(&app.ground.lifecycle, app.ground.pg.clone(), notices);
+    delivery::start(&app);
+    audit::chain::start(&app);
+    prune::start(&app);
     let data = actix_web::web::Data::new(app.clone());
     app.ground.listen(app.config.port, app.ground.health(), routes::Api::openapi(), move |cfg| {
         cfg.app_data(data.clone()).configure(routes::configure);
@@ -50,14 +76,40 @@ impl App {
     /// # Errors
     /// Returns a problem when a URL or key cannot be read.
     pub fn new(config: AuthConfig, clock: Clock) -> Outcome<Self> {
+        let ground = Foundation::new(Service::Auth, config.base.clone(), clock.clone())?;
+        let google = GoogleLogin::new(&config.google, &config.access, &config.public_url, clock.clone())?;
         Ok(Self {
-            ground: Foundation::new(Service::Auth, config.base.clone(), clock.clone())?,
             tokens: config.access.tokens(),
+            refresh_mac: Mac::new(&config.access, "refresh token"),
+            code_mac: Mac::new(&config.access, "mailed code"),
             passwords: Passwords::new(config.password_hashes_at_once)?,
+            limits: Arc::new(Limits::new(ground.redis.clone(), config.rate_limits)),
+            mailer: Mailer::new(&config.mail)?.map(Arc::new),
+            google: google.map(Arc::new),
+            peers: Arc::new(peers(&config, &clock)?),
             outbox: Outbox::new(clock),
             config: Arc::new(config),
+            ground,
         })
     }
+
+    /// Returns a service that keeps something about people.
+    ///
+    /// # Errors
+    /// Returns an unexpected problem for any other.
+    pub fn peer(&self, service: Service) -> Outcome<&Peer> {
+        let found = self.peers.iter().find(|peer| peer.service() == service);
+        found.ok_or_else(|| Problem::unexpected(format!("{service} keeps nothing about people")))
+    }
+}
+
+fn peers(config: &AuthConfig, clock: &Clock) -> Outcome<Vec<Peer>> {
+    let signer = config.signing.signer(Service::Auth).map_err(Problem::unexpected)?;
+    let peer = |(service, urls): (Service, &chassis::peers::Urls)| {
+        let peer = Peer::new(service, urls.0.clone(), Some(signer.clone()), clock.clone());
+        Ok(peer.map_err(Problem::unexpected)?.patience(PEER_PATIENCE))
+    };
+    config.services.all().into_iter().map(peer).collect()
 }
 
 /// The binary.
@@ -66,7 +118,7 @@ pub struct Auth;
 
 impl Program for Auth {
     type Config = AuthConfig;
-    type Command = development::Command;
+    type Command = commands::Command;
 
     const SERVICE: Service = Service::Auth;
     const BINARY: &'static str = "maru-auth";
@@ -92,7 +144,7 @@ impl Program for Auth {
         build(config, Clock::system())
     }
 
-    async fn command(config: AuthConfig, command: development::Command) -> Outcome<()> {
-        development::run(App::new(config, Clock::system())?, command).await
+    async fn command(config: AuthConfig, command: commands::Command) -> Outcome<()> {
+        commands::run(App::new(config, Clock::system())?, command).await
     }
 }

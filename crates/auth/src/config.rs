@@ -61,16 +61,16 @@ pub struct AuthConfig {
 #[derive(Args, Clone, Debug)]
 pub struct ServicesConfig {
     /// Addresses of the session service, comma-separated: `http://host:port`.
-    #[arg(long, env = "SESSION_URLS", value_parser = parse_urls)]
+    #[arg(long, env = "SESSION_URLS", default_value = "http://session:3002", value_parser = parse_urls)]
     pub session_urls: Urls,
     /// Addresses of the ticketing service.
-    #[arg(long, env = "TICKETING_URLS", value_parser = parse_urls)]
+    #[arg(long, env = "TICKETING_URLS", default_value = "http://ticketing:3003", value_parser = parse_urls)]
     pub ticketing_urls: Urls,
     /// Addresses of the emotion service.
-    #[arg(long, env = "EMOTION_URLS", value_parser = parse_urls)]
+    #[arg(long, env = "EMOTION_URLS", default_value = "http://emotion:3004", value_parser = parse_urls)]
     pub emotion_urls: Urls,
     /// Addresses of the memo service.
-    #[arg(long, env = "MEMO_URLS", value_parser = parse_urls)]
+    #[arg(long, env = "MEMO_URLS", default_value = "http://memo:3005", value_parser = parse_urls)]
     pub memo_urls: Urls,
 }
 

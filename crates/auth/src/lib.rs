@@ -6,11 +6,20 @@
 
 pub mod account;
 pub mod app;
+pub mod audit;
+pub mod commands;
 pub mod config;
-pub mod development;
+pub mod delivery;
+pub mod google;
+pub mod limits;
 pub mod login;
+pub mod mac;
+pub mod mail;
 pub mod password;
+pub mod person;
+pub mod prune;
 pub mod routes;
 mod schema;
+pub mod visitor;
 
 pub use app::{Auth, build};

@@ -28,10 +28,10 @@ diesel::table! {
         revoked_at -> Nullable<Timestamptz>,
         revoke_reason -> Nullable<Text>,
         user_agent -> Nullable<Text>,
-        refresh_counter -> Int4,
+        refresh_counter -> Integer,
         refreshed_at -> Nullable<Timestamptz>,
         successor_used -> Bool,
-        run_counter -> Nullable<Int4>,
+        run_counter -> Nullable<Integer>,
         run_began_at -> Nullable<Timestamptz>,
         idle_expires_at -> Timestamptz,
         absolute_expires_at -> Timestamptz,
@@ -65,15 +65,15 @@ diesel::table! {
         purpose -> Text,
         id -> Uuid,
         email_key -> Text,
-        attempts -> Int4,
+        attempts -> Integer,
         expires_at -> Timestamptz,
     }
 }
 
 diesel::table! {
     oauth_states (state_hash) {
-        state_hash -> Bytea,
-        browser_hash -> Bytea,
+        state_hash -> Binary,
+        browser_hash -> Binary,
         redirect_uri -> Text,
         expires_at -> Timestamptz,
     }
@@ -81,7 +81,7 @@ diesel::table! {
 
 diesel::table! {
     used_proofs (hash) {
-        hash -> Bytea,
+        hash -> Binary,
         expires_at -> Timestamptz,
     }
 }
@@ -99,15 +99,15 @@ diesel::table! {
 
 diesel::table! {
     audit_log (seq) {
-        seq -> Int8,
+        seq -> BigInt,
         at -> Timestamptz,
         action -> Text,
         user_id -> Nullable<Uuid>,
         meta -> Jsonb,
         personal -> Nullable<Jsonb>,
-        personal_digest -> Bytea,
-        prev_hash -> Bytea,
-        hash -> Bytea,
+        personal_digest -> Binary,
+        prev_hash -> Binary,
+        hash -> Binary,
     }
 }
 

@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use url::Url;
+
 use crate::{
     databases,
     fault::Fault,
@@ -70,6 +72,8 @@ pub(crate) struct Surroundings {
     pub(crate) store: ObjectStore,
     /// The address people use.
     pub(crate) gateway_url: String,
+    /// Where letters are put, one file each.
+    pub(crate) mail: PathBuf,
     /// Keys.
     pub(crate) secrets: Secrets,
 }
@@ -79,8 +83,10 @@ pub(crate) struct Surroundings {
 pub(crate) struct Address<'a> {
     /// Its port.
     pub(crate) port: u16,
-    /// For the gateway: its second port and where the services are.
-    pub(crate) gateway: Option<(u16, &'a BTreeMap<String, Vec<String>>)>,
+    /// The gateway's second port.
+    pub(crate) admin: Option<u16>,
+    /// Where the services are.
+    pub(crate) services: &'a BTreeMap<String, Vec<String>>,
 }
 
 impl Surroundings {
@@ -103,6 +109,12 @@ impl Surroundings {
                 set.to("INTERNAL_SIGNING_KEY", key);
             }
             set.to("INTERNAL_SIGNING_KID", &key_id(service));
+            for (name, urls) in address.iter().flat_map(|address| address.services) {
+                set.to(&format!("{}_URLS", name.to_uppercase()), &urls.join(","));
+            }
+            set.unless_given("PUBLIC_URL", &self.gateway_url);
+            // Everybody here comes from one address.
+            set.unless_given("RATE_LIMITS", "generous");
         }
         if service == GATEWAY {
             self.add_gateway(&mut set, address);
@@ -113,7 +125,12 @@ impl Surroundings {
             }
         }
         match service {
-            "auth" => set.to("JWT_SECRET", &self.secrets.jwt_secret),
+            "auth" => {
+                set.to("JWT_SECRET", &self.secrets.jwt_secret);
+                if let Ok(url) = Url::from_directory_path(&self.mail) {
+                    set.unless_given("MAIL_URL", url.as_str());
+                }
+            }
             "session" => set.unless_given("PUBLIC_BASE_URL", &self.gateway_url),
             "memo" => {
                 set.to("S3_ENDPOINT", &self.store.endpoint);
@@ -129,15 +146,11 @@ impl Surroundings {
 
     fn add_gateway(&self, set: &mut Variables, address: Option<Address<'_>>) {
         set.to("JWT_SECRET", &self.secrets.jwt_secret);
-        set.unless_given("PUBLIC_URL", &self.gateway_url);
         // The same page under both names of this machine.
         let by_name = self.gateway_url.replace("127.0.0.1", "localhost");
         set.unless_given("ALLOWED_ORIGINS", &format!("{},{by_name}", self.gateway_url));
-        if let Some((admin, services)) = address.and_then(|address| address.gateway) {
+        if let Some(admin) = address.and_then(|address| address.admin) {
             set.to("ADMIN_PORT", &admin.to_string());
-            for (name, urls) in services {
-                set.to(&format!("{}_URLS", name.to_uppercase()), &urls.join(","));
-            }
         }
     }
 }
@@ -239,6 +252,7 @@ mod tests {
             redis_url: "redis://127.0.0.1:2/0".to_owned(),
             store,
             gateway_url: "http://127.0.0.1:8080".to_owned(),
+            mail: PathBuf::from("/tmp/mail"),
             secrets: Secrets::make().expect("randomness"),
         };
         let keys = |service: &str, address| match around.environment_of(service, address) {
@@ -249,7 +263,7 @@ mod tests {
             changes.iter().any(|(name, value)| name == key && value.is_some())
         };
         let services = BTreeMap::from([("auth".to_owned(), vec!["http://a".to_owned(), "http://b".to_owned()])]);
-        let gateway = keys(GATEWAY, Some(Address { port: 8080, gateway: Some((9090, &services)) }));
+        let gateway = keys(GATEWAY, Some(Address { port: 8080, admin: Some(9090), services: &services }));
         assert!(gateway.contains(&("AUTH_URLS".to_owned(), Some("http://a,http://b".to_owned()))));
         assert!(has(&gateway, "INTERNAL_SIGNING_KEY") && has(&gateway, "JWT_SECRET") && has(&gateway, "ADMIN_PORT"));
         assert!(!has(&gateway, "DATABASE_URL"));
@@ -257,8 +271,9 @@ mod tests {
         assert!(has(&memo, "S3_SECRET_ACCESS_KEY") && has(&memo, "INTERNAL_PUBLIC_KEYS"));
         assert!(!has(&memo, "JWT_SECRET") && !has(&memo, "INTERNAL_SIGNING_KEY") && !has(&memo, "PORT"));
         assert!(memo.contains(&("DATABASE_URL_FILE".to_owned(), None)));
-        let auth = keys("auth", None);
-        assert!(has(&auth, "JWT_SECRET") && has(&auth, "INTERNAL_SIGNING_KEY"));
+        let auth = keys("auth", Some(Address { port: 1, admin: None, services: &services }));
+        assert!(has(&auth, "JWT_SECRET") && has(&auth, "INTERNAL_SIGNING_KEY") && has(&auth, "AUTH_URLS"));
+        assert!(auth.contains(&("MAIL_URL".to_owned(), Some("file:///tmp/mail/".to_owned()))));
         assert!(auth.contains(&("INTERNAL_SIGNING_KID".to_owned(), Some("auth.1".to_owned()))));
     }
 }

@@ -82,6 +82,11 @@ impl Settings {
         self.data.join("log")
     }
 
+    /// Where letters are put instead of being sent.
+    pub(crate) fn mail(&self) -> PathBuf {
+        self.data.join("mail")
+    }
+
     /// Records of what runs.
     pub(crate) fn run(&self) -> PathBuf {
         self.data.join("run")

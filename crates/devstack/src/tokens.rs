@@ -28,6 +28,7 @@ pub(crate) async fn run(settings: &Settings, count: u32) -> Result<ExitCode, Fau
         redis_url: state.redis_url,
         store: state.s3,
         gateway_url: state.gateway_url,
+        mail: settings.mail(),
         secrets: Secrets::load_or_make(&settings.data.join("secrets.json"))?,
     };
     let mut command = Command::new(services::executable(settings, "auth"));

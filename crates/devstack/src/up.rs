@@ -144,6 +144,7 @@ async fn start(
         redis_url: parts.redis_url.clone(),
         store: parts.store.clone(),
         gateway_url: format!("http://127.0.0.1:{port}"),
+        mail: settings.mail(),
         secrets: secrets.clone(),
     };
     let (addresses, processes) = if options.parts_only {
@@ -215,19 +216,24 @@ async fn start_services(
     let mut addresses = Addresses::default();
     let mut processes: BTreeMap<String, Vec<Watched>> = BTreeMap::new();
     let mut waiting = Vec::new();
+    // All addresses first: services call each other.
+    let mut replicas = Vec::new();
     for service in SERVICES {
         for number in 1..=options.replicas.of(service) {
             let name = format!("{service}.{number}");
             let port = workshop.with_ports(|ports| ports.pick(&name))?;
-            let program = services::program(settings, around, service, name, Address { port, gateway: None });
-            let watched = workshop.household.keep(program)?;
             addresses.services.entry(service.to_owned()).or_default().push(url(port));
-            processes.entry(service.to_owned()).or_default().push(watched.clone());
-            waiting.push((watched, port));
+            replicas.push((service, name, port));
         }
     }
+    for (service, name, port) in replicas {
+        let address = Address { port, admin: None, services: &addresses.services };
+        let watched = workshop.household.keep(services::program(settings, around, service, name, address))?;
+        processes.entry(service.to_owned()).or_default().push(watched.clone());
+        waiting.push((watched, port));
+    }
     addresses.admin = workshop.with_ports(|ports| ports.pick("gateway-admin"))?;
-    let address = Address { port, gateway: Some((addresses.admin, &addresses.services)) };
+    let address = Address { port, admin: Some(addresses.admin), services: &addresses.services };
     let program = services::program(settings, around, GATEWAY, GATEWAY.to_owned(), address);
     let gateway = workshop.household.keep(program)?;
     processes.entry(GATEWAY.to_owned()).or_default().push(gateway.clone());

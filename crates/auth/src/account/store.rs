@@ -100,7 +100,7 @@ impl NewUser {
 /// What its owner may change of an account; `None` leaves a field as it is.
 #[derive(AsChangeset, Default)]
 #[diesel(table_name = users)]
-#[expect(missing_docs, clippy::option_option, reason = "as the columns; an inner `None` takes a value away")]
+#[expect(missing_docs, reason = "as the columns; an inner `None` takes a value away")]
 pub struct Changes {
     pub name: Option<String>,
     pub phone: Option<Option<String>>,
@@ -178,8 +178,8 @@ pub async fn find_by_login(conn: &mut AsyncPgConnection, principal: Principal) -
 /// # Errors
 /// Returns a problem when the database is away.
 pub async fn update(conn: &mut AsyncPgConnection, user_id: UserId, changes: &Changes) -> Outcome<Option<User>> {
-    let changed = diesel::update(users::table.find(user_id.0)).set(changes).returning(User::as_returning());
-    Ok(changed.get_result(conn).await.optional()?)
+    let updating = diesel::update(users::table.find(user_id.0)).set(changes).returning(User::as_returning());
+    Ok(updating.get_result(conn).await.optional()?)
 }
 
 /// Puts a new hash in the place of another; returns whether it was still that one.

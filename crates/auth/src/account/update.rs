@@ -31,6 +31,7 @@ use crate::{
 /// What is to be changed; what is left out stays.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::option_option, reason = "a `null` takes a value away, a field that is not there leaves it")]
 pub struct UpdateRequest {
     /// Display name, 1-100 characters.
     name: Option<String>,
@@ -69,7 +70,14 @@ impl TryFrom<UpdateRequest> for Changes {
         let timezone = request.timezone.and_then(|zone| parse_zone(Some(&zone), "/timezone", &mut violations));
         let picture = request.picture.map(|picture| picture.and_then(|url| parse_picture(&url, &mut violations)));
         violations.into_result()?;
-        Ok(Self { name, phone, locale, timezone: timezone.map(|zone| zone.name().to_owned()), picture, updated_at: None })
+        Ok(Self {
+            name,
+            phone,
+            locale,
+            timezone: timezone.map(|zone| zone.name().to_owned()),
+            picture,
+            updated_at: None,
+        })
     }
 }
 
@@ -84,8 +92,7 @@ pub async fn update(
     visitor: Visitor,
     body: Json<UpdateRequest>,
 ) -> Outcome<HttpResponse> {
-    let changes =
-        Changes { updated_at: Some(app.ground.clock.now()), ..Changes::try_from(body.into_inner())? };
+    let changes = Changes { updated_at: Some(app.ground.clock.now()), ..Changes::try_from(body.into_inner())? };
     let mut conn = app.ground.pg.conn().await?;
     let user = conn
         .transaction(async |conn| {

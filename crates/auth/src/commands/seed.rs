@@ -1,7 +1,7 @@
 //! The demo accounts.
 
 use chassis::problem::Outcome;
-use domain::{demo, locale::Locale};
+use domain::demo;
 use secrecy::SecretString;
 
 use crate::{
@@ -16,16 +16,12 @@ pub(super) async fn run(app: &App) -> Outcome<()> {
     let existing = store::existing(&mut conn, &ids).await?;
     let mut missing = Vec::new();
     for account in demo::ACCOUNTS.iter().filter(|account| existing.iter().all(|id| id.0 != account.id)) {
+        let now = app.ground.clock.now();
         missing.push(NewUser {
-            id: account.id,
-            name: account.name.to_owned(),
-            email: account.email.to_owned(),
-            email_key: account.email.to_owned(),
-            phone: None,
             password_hash: Some(app.passwords.hash(SecretString::from(demo::PASSWORD)).await?),
             role: account.role.name(),
-            locale: Locale::Ko.code(),
-            created_at: app.ground.clock.now(),
+            email_verified_at: Some(now),
+            ..NewUser::new(account.id, account.name.to_owned(), account.email.to_owned(), now)
         });
     }
     if !missing.is_empty() {

@@ -6,17 +6,19 @@ use chassis::problem::{Outcome, Problem};
 use diesel_async::AsyncConnection;
 use domain::{
     ids::{LoginId, UserId},
-    locale::Locale,
     principal::{Principal, Role},
 };
 
 use crate::{
     account::store::{self, NewUser},
     app::App,
-    login::store::{self as logins, NewLogin},
+    login::{
+        begin::Method,
+        store::{self as logins, NewLogin},
+    },
 };
 
-/// Accounts per statement: PostgreSQL takes 65,535 parameters, an account has nine.
+/// Accounts per statement: PostgreSQL takes 65,535 parameters, an account has twelve.
 const BATCH: u32 = 5_000;
 
 /// Makes `count` accounts without a password, each logged in once, and prints `id<TAB>token` lines.
@@ -48,21 +50,12 @@ async fn write_rows(app: &App, principals: &[Principal]) -> Outcome<()> {
         .iter()
         .map(|principal| {
             let email = format!("load-{}@maru.dev", principal.user_id.0.simple());
-            NewUser {
-                id: principal.user_id.0,
-                name: "부하 시험".to_owned(),
-                email_key: email.clone(),
-                email,
-                phone: None,
-                password_hash: None,
-                role: Role::User.name(),
-                locale: Locale::Ko.code(),
-                created_at: now,
-            }
+            NewUser::new(principal.user_id.0, "부하 시험".to_owned(), email, now)
         })
         .collect();
     let expires_at = now + app.config.jwt_expires_in;
-    let rows: Vec<_> = principals.iter().map(|p| NewLogin::new(*p, now, expires_at, None)).collect();
+    let login = |p: &Principal| NewLogin { expires_at, ..NewLogin::new(*p, Method::Password.name(), now) };
+    let rows: Vec<_> = principals.iter().map(login).collect();
     let mut conn = app.ground.pg.conn().await?;
     conn.transaction(async |conn| {
         store::insert_missing(conn, &users).await?;

@@ -120,12 +120,7 @@ async fn exchange(app: &App, token: RefreshToken, visitor: &Visitor) -> Outcome<
 }
 
 /// Ends a login that two hold, and tells its owner.
-async fn end_stolen(
-    app: &App,
-    conn: &mut AsyncPgConnection,
-    principal: Principal,
-    visitor: &Visitor,
-) -> Outcome<()> {
+async fn end_stolen(app: &App, conn: &mut AsyncPgConnection, principal: Principal, visitor: &Visitor) -> Outcome<()> {
     let now = app.ground.clock.now();
     conn.transaction(async |conn| {
         let ended = store::end(conn, principal.user_id, Which::One(principal.login_id), "refresh_reused", now).await?;

@@ -10,11 +10,7 @@ use chassis::{
     problem::{Outcome, ProblemView},
 };
 use diesel_async::AsyncConnection;
-use domain::{
-    fault::common,
-    ids::LoginId,
-    locale::Text,
-};
+use domain::{fault::common, ids::LoginId, locale::Text};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;

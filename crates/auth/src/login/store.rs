@@ -4,7 +4,10 @@ use chassis::problem::Outcome;
 use chrono::{DateTime, Utc};
 use diesel::{
     BoolExpressionMethods, ExpressionMethods, Insertable, OptionalExtension, QueryDsl, QueryableByName, Selectable,
-    SelectableHelper, dsl::sql, prelude::Queryable, sql_query,
+    SelectableHelper,
+    dsl::sql,
+    prelude::Queryable,
+    sql_query,
     sql_types::{Array, BigInt, Integer, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -249,7 +252,9 @@ pub async fn end(
             let others = logins::table.filter(live.and(logins::id.ne(login_id.0)));
             diesel::update(others).set(change).returning(returned).get_results(conn).await?
         }
-        Which::All => diesel::update(logins::table.filter(live)).set(change).returning(returned).get_results(conn).await?,
+        Which::All => {
+            diesel::update(logins::table.filter(live)).set(change).returning(returned).get_results(conn).await?
+        }
     };
     Ok(rows.into_iter().map(revocation).collect())
 }

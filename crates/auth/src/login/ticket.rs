@@ -31,12 +31,8 @@ const LIFE_SECONDS: u32 = 30;
 const BYTES: usize = 24;
 
 /// Used, expired or made up.
-pub const INVALID_TICKET: Fault = Fault::new(
-    Kind::Unauthenticated,
-    "invalid_ticket",
-    "유효하지 않은 티켓입니다.",
-    "The ticket is not valid.",
-);
+pub const INVALID_TICKET: Fault =
+    Fault::new(Kind::Unauthenticated, "invalid_ticket", "유효하지 않은 티켓입니다.", "The ticket is not valid.");
 
 /// A ticket for one socket or stream.
 #[derive(Debug, Serialize, ToSchema)]

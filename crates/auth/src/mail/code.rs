@@ -139,7 +139,11 @@ pub async fn check(
         aws_lc_rs::constant_time::verify_slices_are_equal(spell(tag.as_ref()).as_bytes(), typed.as_bytes()).is_ok()
     });
     // An address that was changed since was not proved.
-    if is_right && email_key == user.email_key { Ok(Proof { id, user_id: UserId(user.id) }) } else { Err(WRONG_CODE.into()) }
+    if is_right && email_key == user.email_key {
+        Ok(Proof { id, user_id: UserId(user.id) })
+    } else {
+        Err(WRONG_CODE.into())
+    }
 }
 
 /// A code that was right, and is still to be used up.

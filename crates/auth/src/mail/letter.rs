@@ -50,10 +50,8 @@ const ACCOUNT_ERASED: (Text, Text) = (
         "As you asked, your account and everything in it is being erased.",
     ),
 );
-const WAS_IT_YOU: Text = Text::new(
-    "본인이 아니라면 비밀번호를 재설정해 주세요.",
-    "If this was not you, reset your password.",
-);
+const WAS_IT_YOU: Text =
+    Text::new("본인이 아니라면 비밀번호를 재설정해 주세요.", "If this was not you, reset your password.");
 
 /// Writes the letter with a code.
 pub fn code(to: &str, locale: Locale, purpose: Purpose, code: &str) -> Written {

@@ -24,10 +24,8 @@ use crate::{
 };
 
 /// Said whether or not anybody has the address.
-pub(crate) const SENT: Text = Text::new(
-    "가입된 주소라면 코드를 보냈습니다.",
-    "If that address has an account, a code is on its way.",
-);
+pub(crate) const SENT: Text =
+    Text::new("가입된 주소라면 코드를 보냈습니다.", "If that address has an account, a code is on its way.");
 const VERIFIED: Text = Text::new("이메일이 확인되었습니다.", "Your e-mail address is proved.");
 
 /// An address to be proved, and the code once it is there.

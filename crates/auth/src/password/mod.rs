@@ -3,8 +3,12 @@
 //! A hash takes about 20 ms of a core and 19 MiB, so only a few are computed at once; who does not get a turn in time
 //! gets 503. The permit travels into the blocking task: a client that hangs up does not free a turn that is still used.
 
+pub mod change;
+pub mod reset;
+
 use std::{sync::Arc, time::Duration};
 
+use actix_web::web::{self, ServiceConfig};
 use argon2::{
     Argon2,
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
@@ -13,6 +17,13 @@ use chassis::problem::{Outcome, Problem};
 use domain::fault::common;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
+
+/// Mounts the routes of passwords.
+pub fn routes(cfg: &mut ServiceConfig) {
+    cfg.service(web::resource("/change-password").post(change::change_password))
+        .service(web::resource("/auth/password-reset").post(reset::password_reset))
+        .service(web::resource("/auth/password-reset/confirm").post(reset::confirm));
+}
 
 /// Longest to wait for a turn.
 const TURN_TIMEOUT: Duration = Duration::from_millis(1_500);
