@@ -61,6 +61,34 @@ async fn delete_old(pg: &Pg) -> Outcome<usize> {
     Ok(old.execute(&mut conn).await?)
 }
 
+/// Deletes at most `limit` of a person's keys, whose answers hold what they wrote; returns how many there were.
+///
+/// # Errors
+/// Returns a problem when the database is away.
+pub async fn erase(conn: &mut AsyncPgConnection, user: UserId, limit: i64) -> Outcome<usize> {
+    let theirs = sql_query(
+        "DELETE FROM idempotency_keys WHERE user_id = $1 AND (route, key) IN \
+         (SELECT route, key FROM idempotency_keys WHERE user_id = $1 LIMIT $2)",
+    );
+    Ok(theirs.bind::<SqlUuid, _>(user.0).bind::<BigInt, _>(limit).execute(conn).await?)
+}
+
+/// Returns whether a person has a key.
+///
+/// # Errors
+/// Returns a problem when the database is away.
+pub async fn has_any(conn: &mut AsyncPgConnection, user: UserId) -> Outcome<bool> {
+    let any = sql_query("SELECT EXISTS (SELECT FROM idempotency_keys WHERE user_id = $1) AS found");
+    let Found { found } = any.bind::<SqlUuid, _>(user.0).get_result(conn).await?;
+    Ok(found)
+}
+
+#[derive(QueryableByName)]
+struct Found {
+    #[diesel(sql_type = Bool)]
+    found: bool,
+}
+
 /// The request's `Idempotency-Key`, if it sent one.
 #[derive(Clone, Debug, Default)]
 pub struct IdempotencyKey(pub Option<String>);

@@ -14,6 +14,7 @@ pub mod ids;
 pub mod locale;
 pub mod memo;
 pub mod page;
+pub mod person;
 pub mod principal;
 pub mod rate;
 pub mod refresh;

@@ -7,6 +7,7 @@
 pub mod app;
 pub mod config;
 pub mod development;
+pub mod person;
 pub mod routes;
 mod schema;
 pub mod sessions;

@@ -2,11 +2,11 @@
 
 use actix_web::web::ServiceConfig;
 
-use crate::{sessions, timer};
+use crate::{person, sessions, timer};
 
 /// Mounts all routes.
 pub fn configure(cfg: &mut ServiceConfig) {
-    cfg.configure(sessions::routes).configure(timer::routes);
+    cfg.configure(sessions::routes).configure(timer::routes).configure(person::routes);
 }
 
 /// The API document.

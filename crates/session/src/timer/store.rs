@@ -97,6 +97,19 @@ pub async fn see(conn: &mut AsyncPgConnection, owner: UserId, id: SessionId) -> 
     Ok(Seen { timer: row.map(Row::timer).transpose()?, now })
 }
 
+/// Lists the timers of several sessions, each with its session and the instant it was read at.
+///
+/// # Errors
+/// Returns a problem when the database is away.
+pub async fn list(conn: &mut AsyncPgConnection, sessions: &[Uuid]) -> Outcome<Vec<(Uuid, Timer, DateTime<Utc>)>> {
+    let found: Vec<(Row, DateTime<Utc>)> = timers::table
+        .filter(timers::session_id.eq_any(sessions))
+        .select((<Row as Selectable<diesel::pg::Pg>>::construct_selection(), clock_timestamp()))
+        .load(conn)
+        .await?;
+    found.into_iter().map(|(row, now)| Ok((row.session_id, row.timer()?, now))).collect()
+}
+
 /// Writes the first timer of a session; `false` when somebody else just did.
 ///
 /// # Errors

@@ -5,6 +5,7 @@ mod bodies;
 mod codes;
 mod faults;
 mod lists;
+mod person;
 mod seed;
 mod sessions;
 mod timers;
