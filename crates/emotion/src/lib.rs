@@ -9,6 +9,7 @@ pub mod companion;
 pub mod config;
 pub mod conversation;
 pub mod development;
+pub mod person;
 pub mod reply;
 pub mod routes;
 mod schema;

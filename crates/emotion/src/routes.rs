@@ -2,11 +2,11 @@
 
 use actix_web::web::ServiceConfig;
 
-use crate::{conversation, socket, step};
+use crate::{conversation, person, socket, step};
 
 /// Mounts all routes.
 pub fn configure(cfg: &mut ServiceConfig) {
-    cfg.configure(conversation::routes).configure(step::routes).configure(socket::routes);
+    cfg.configure(conversation::routes).configure(step::routes).configure(socket::routes).configure(person::routes);
 }
 
 /// The API document.

@@ -84,10 +84,19 @@ impl From<Conversation> for ConversationView {
     }
 }
 
+/// A conversation that its owner may talk in.
+#[derive(Clone)]
+pub struct Talk {
+    /// The conversation.
+    pub conversation: Conversation,
+    /// Whether its row was there. If it is gone when something is said, it was erased and is not written again.
+    pub is_written: bool,
+}
+
 /// Begins a conversation that is written with its first message.
 ///
 /// Without Redis it begins all the same, and until the first message only this socket knows of it.
-pub async fn announce(app: &App, owner: UserId) -> Conversation {
+pub async fn announce(app: &App, owner: UserId) -> Talk {
     let id: ConversationId = app.ground.clock.id();
     let conversation = Conversation::new(id, owner, app.ground.clock.now());
     match timeout(ANNOUNCE_TIMEOUT, announced::put(&app.ground.redis, &conversation)).await {
@@ -95,22 +104,32 @@ pub async fn announce(app: &App, owner: UserId) -> Conversation {
         Ok(Err(problem)) => tracing::debug!(code = problem.code(), "a new conversation was not noted"),
         Err(_elapsed) => tracing::debug!("a new conversation was not noted in time"),
     }
-    conversation
+    Talk { conversation, is_written: false }
 }
 
 /// Returns a conversation of `owner`, written or only announced.
 ///
 /// # Errors
 /// [`NOT_FOUND`] when there is none, or it is somebody else's.
-pub async fn get(app: &App, owner: UserId, id: ConversationId) -> Outcome<Conversation> {
+pub async fn get(app: &App, owner: UserId, id: ConversationId) -> Outcome<Talk> {
     let written = {
         let mut conn = app.ground.pg.conn().await?;
         store::find(&mut conn, id).await?
     };
+    let is_written = written.is_some();
     let found = match written {
         Some(conversation) => Some(conversation),
         // Without Redis an unspoken conversation is forgotten: nothing was said in it.
-        None => announced::find(&app.ground.redis, id).await.unwrap_or_default(),
+        None => announced::find(&app.ground.redis, owner, id).await.unwrap_or_default(),
     };
-    found.filter(|conversation| conversation.user_id == owner.uuid()).ok_or_else(|| NOT_FOUND.into())
+    let own = found.filter(|conversation| conversation.user_id == owner.uuid());
+    Ok(Talk { conversation: own.ok_or(NOT_FOUND)?, is_written })
+}
+
+/// Forgets the conversations of `owner` in which nothing was said.
+///
+/// # Errors
+/// 503 when Redis is away.
+pub async fn forget_announced(app: &App, owner: UserId) -> Outcome<()> {
+    announced::forget(&app.ground.redis, owner).await
 }

@@ -25,6 +25,6 @@ use crate::app::App;
     )
 )]
 pub async fn show(app: Data<App>, person: Person, id: Path<ConversationId>) -> Outcome<HttpResponse> {
-    let conversation = get(&app, person.0.user_id, id.into_inner()).await?;
+    let conversation = get(&app, person.0.user_id, id.into_inner()).await?.conversation;
     Ok(HttpResponse::Ok().json(ConversationView::from(conversation)))
 }

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     app::App,
     companion::{Pieces, Prompt},
-    conversation::{self, store as conversations},
+    conversation::{self, Talk, store as conversations},
     step::store::{self, NewStep},
 };
 
@@ -55,7 +55,7 @@ pub(super) async fn run(app: App, draft: Draft, begun: oneshot::Sender<Outcome<S
     let pieces = app.companion.reply(prompt(draft, step.order));
     let end = tokio::select! {
         end = gather(pieces, &progress) => end,
-        () = checkpoints(&app, step.id, &progress) => End::Interrupted,
+        () = until_erased(&app, step.id, &progress) => End::Interrupted,
         () = out_of_time(&app) => End::Interrupted,
     };
     let text = progress.borrow().text().to_owned();
@@ -77,7 +77,7 @@ enum Beginning {
 
 /// Writes the step under its conversation's row lock, and the conversation if this is its first message.
 async fn begin(app: &App, draft: &Draft) -> Outcome<Beginning> {
-    let Draft { conversation, message, insight_tag, attempt, .. } = draft;
+    let Draft { talk: Talk { conversation, is_written }, message, insight_tag, attempt, .. } = draft;
     let (id, created_at): (StepId, _) = (app.ground.clock.id(), app.ground.clock.now());
     let conversation_id = ConversationId(conversation.id);
     let mut conn = app.ground.pg.conn().await?;
@@ -89,6 +89,8 @@ async fn begin(app: &App, draft: &Draft) -> Outcome<Beginning> {
         }
         let locked = if let Some(locked) = conversations::lock(conn, conversation_id).await? {
             locked
+        } else if *is_written {
+            return Err(conversation::NOT_FOUND.into());
         } else {
             conversations::insert_missing(conn, conversation).await?;
             conversations::lock(conn, conversation_id).await?.ok_or(conversation::NOT_FOUND)?
@@ -124,7 +126,7 @@ fn kept_step(answer: &Answer) -> Outcome<StepId> {
 }
 
 fn prompt(draft: Draft, order: u32) -> Prompt {
-    let (_, seed) = draft.conversation.id.as_u64_pair();
+    let (_, seed) = draft.talk.conversation.id.as_u64_pair();
     Prompt {
         user_input: draft.message.user_input,
         system_prompt: draft.message.system_prompt,
@@ -156,14 +158,17 @@ async fn gather(mut pieces: Pieces, progress: &watch::Sender<Progress>) -> End {
     End::Complete
 }
 
-/// Keeps what there is, again and again. A database that is away for a moment costs a checkpoint, not the reply.
-async fn checkpoints(app: &App, id: StepId, progress: &watch::Sender<Progress>) {
+/// Keeps what there is, again and again, until the step is gone: its conversation was erased, and nobody waits for the
+/// rest. A database that is away for a moment costs a checkpoint, not the reply.
+async fn until_erased(app: &App, id: StepId, progress: &watch::Sender<Progress>) {
     loop {
         sleep(CHECKPOINT_EVERY).await;
         let text = progress.borrow().text().to_owned();
         let kept = async { store::checkpoint(&mut *app.ground.pg.conn().await?, id, &text).await };
-        if let Err(problem) = kept.await {
-            tracing::warn!(code = problem.code(), step_id = %id, "a checkpoint was missed");
+        match kept.await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(problem) => tracing::warn!(code = problem.code(), step_id = %id, "a checkpoint was missed"),
         }
     }
 }

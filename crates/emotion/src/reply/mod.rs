@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 
 pub use progress::{End, Event, Reply};
 
-use crate::{app::App, conversation::Conversation, step::store};
+use crate::{app::App, conversation::Talk, step::store};
 
 /// Longest until a step must be written: a caller does not wait for a database that is away.
 const BEGIN_TIMEOUT: Duration = Duration::from_secs(8);
@@ -32,7 +32,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(3);
 /// Something said, before it is a step. It has no `Debug`, so that no log line can show it.
 pub struct Draft {
     /// In which conversation; it is written now if it was only announced.
-    pub conversation: Conversation,
+    pub talk: Talk,
     /// What was said.
     pub message: Message,
     /// What the client tagged it with.

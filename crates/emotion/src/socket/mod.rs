@@ -31,7 +31,7 @@ use utoipa::IntoParams;
 use self::guard::FrameGuard;
 use crate::{
     app::App,
-    conversation::{self, Conversation},
+    conversation::{self, Talk},
 };
 
 /// Largest frame, and largest message over several frames: a message with every letter escaped fits.
@@ -112,7 +112,7 @@ pub async fn open(
     let frames = frames.max_frame_size(FRAME_MAX).aggregate_continuations().max_continuation_size(FRAME_MAX);
     let serving = async move {
         match admitted {
-            Ok(conversation) => viewer::serve(app.as_ref().clone(), session, frames, conversation, language.0).await,
+            Ok(talk) => viewer::serve(app.as_ref().clone(), session, frames, talk, language.0).await,
             Err(refusal) => viewer::refuse(app.patience, session, frames, refusal).await,
         }
     };
@@ -123,7 +123,7 @@ pub async fn open(
 }
 
 /// Decides who may talk where; a refusal is the reason the socket is closed with.
-async fn admit(app: &App, caller: Anyone, query: &OpenQuery) -> Outcome<Result<Conversation, CloseReason>> {
+async fn admit(app: &App, caller: Anyone, query: &OpenQuery) -> Outcome<Result<Talk, CloseReason>> {
     let refuse = |code: u16, reason: &str| {
         Ok(Err(CloseReason { code: CloseCode::Other(code), description: Some(reason.to_owned()) }))
     };
@@ -144,7 +144,7 @@ async fn admit(app: &App, caller: Anyone, query: &OpenQuery) -> Outcome<Result<C
         return refuse(4404, "there is no such session");
     };
     match conversation::get(app, user_id, session_id).await {
-        Ok(conversation) => Ok(Ok(conversation)),
+        Ok(talk) => Ok(Ok(talk)),
         Err(problem) if problem.code() == conversation::NOT_FOUND.code => refuse(4404, "there is no such session"),
         Err(problem) => Err(problem),
     }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     app::App,
-    conversation::Conversation,
+    conversation::Talk,
     reply::{self, Draft, End, Event, Reply, Started},
     step::BUSY,
 };
@@ -39,22 +39,16 @@ impl Farewell {
 struct Viewer {
     app: App,
     session: Session,
-    conversation: Conversation,
+    talk: Talk,
     locale: Locale,
     running: Option<Reply>,
 }
 
 /// Serves a socket to its end.
-pub(super) async fn serve(
-    app: App,
-    session: Session,
-    mut frames: AggregatedMessageStream,
-    conversation: Conversation,
-    locale: Locale,
-) {
+pub(super) async fn serve(app: App, session: Session, mut frames: AggregatedMessageStream, talk: Talk, locale: Locale) {
     let _counted = Open::new();
     let patience = app.patience;
-    let mut viewer = Viewer { app, session, conversation, locale, running: None };
+    let mut viewer = Viewer { app, session, talk, locale, running: None };
     let farewell = viewer.converse(&mut frames).await;
     if let Err(Farewell::Close(reason)) = farewell {
         close(patience, viewer.session, frames, reason).await;
@@ -78,7 +72,7 @@ async fn close(patience: Patience, session: Session, mut frames: AggregatedMessa
 
 impl Viewer {
     async fn converse(&mut self, frames: &mut AggregatedMessageStream) -> Result<(), Farewell> {
-        let session_id = ConversationId(self.conversation.id);
+        let session_id = ConversationId(self.talk.conversation.id);
         self.send(&ServerFrame::Opened { session_id, notice: NOTICE.in_locale(self.locale) }).await?;
         let stopping = self.app.ground.lifecycle.stopping();
         let Patience { ping_every, silence, .. } = self.app.patience;
@@ -132,15 +126,12 @@ impl Viewer {
         if self.running.is_some() {
             return self.error(&BUSY.into()).await;
         }
-        let draft = Draft {
-            conversation: self.conversation.clone(),
-            message,
-            insight_tag: None,
-            locale: self.locale,
-            attempt: None,
-        };
+        let draft = Draft { talk: self.talk.clone(), message, insight_tag: None, locale: self.locale, attempt: None };
         match reply::start(&self.app, draft).await {
-            Ok(Started::Now(reply)) => self.running = Some(reply),
+            Ok(Started::Now(reply)) => {
+                self.talk.is_written = true;
+                self.running = Some(reply);
+            }
             // Only a repeated idempotency key leads here, and a message over the socket has none.
             Ok(Started::Before(_)) => {}
             Err(problem) => {

@@ -112,8 +112,8 @@ pub async fn generate(
     let attempt = Attempt::new(owner, "POST /emotion/steps/generate", key, &request)?;
     let session_id = request.session_id;
     let Said { message, insight_tag } = Said::try_from(request)?;
-    let conversation = conversation::get(&app, owner, session_id).await?;
-    let draft = Draft { conversation, message, insight_tag, locale: language.0, attempt: Some(attempt) };
+    let talk = conversation::get(&app, owner, session_id).await?;
+    let draft = Draft { talk, message, insight_tag, locale: language.0, attempt: Some(attempt) };
     let id = match reply::start(&app, draft).await? {
         Started::Now(mut reply) => {
             reply.ended().await;

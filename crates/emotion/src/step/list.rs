@@ -47,8 +47,8 @@ pub async fn list(
     query: Query<ListQuery>,
 ) -> Outcome<HttpResponse> {
     let limit = Limit::parse(query.limit, LIMIT, LIMIT)?;
-    let conversation = conversation::get(&app, person.0.user_id, id.into_inner()).await?;
-    let id = ConversationId(conversation.id);
+    let talk = conversation::get(&app, person.0.user_id, id.into_inner()).await?;
+    let id = ConversationId(talk.conversation.id);
     let mut conn = app.ground.pg.conn().await?;
     let mut found = store::list_of(&mut conn, id, limit, query.cursor.unwrap_or_default()).await?;
     let total = store::count_of(&mut conn, id).await?;

@@ -7,7 +7,7 @@ use chassis::problem::{Outcome, Problem};
 use chrono::{DateTime, Utc};
 use diesel::{
     ExpressionMethods, Insertable, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper,
-    dsl::sql,
+    dsl::{exists, select, sql},
     result::{DatabaseErrorKind, Error},
     sql_types::{Bool, Timestamptz},
 };
@@ -135,16 +135,16 @@ pub async fn insert_all(conn: &mut AsyncPgConnection, steps: &[NewStep<'_>]) -> 
     Ok(())
 }
 
-/// Keeps what was written so far and renews the lease.
+/// Keeps what was written so far and renews the lease; returns whether the step is still there, running or not.
 ///
 /// # Errors
 /// Returns a problem when the database is away.
-pub async fn checkpoint(conn: &mut AsyncPgConnection, id: StepId, text: &str) -> Outcome<()> {
-    diesel::update(emotion_steps::table.find(id.0).filter(emotion_steps::status.eq_any(RUNNING)))
+pub async fn checkpoint(conn: &mut AsyncPgConnection, id: StepId, text: &str) -> Outcome<bool> {
+    let kept = diesel::update(emotion_steps::table.find(id.0).filter(emotion_steps::status.eq_any(RUNNING)))
         .set((emotion_steps::gpt_response.eq(text), emotion_steps::lease_until.eq(sql::<Timestamptz>(NEW_LEASE))))
         .execute(conn)
         .await?;
-    Ok(())
+    Ok(kept > 0 || select(exists(emotion_steps::table.find(id.0))).get_result(conn).await?)
 }
 
 /// Keeps a reply as it ended; returns whether it was still unfinished.

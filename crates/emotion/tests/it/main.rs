@@ -3,6 +3,7 @@
 
 mod faults;
 mod logs;
+mod person;
 mod replies;
 mod rest;
 mod schema;

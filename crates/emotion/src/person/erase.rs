@@ -1,0 +1,33 @@
+//! `DELETE /internal/users/{id}`.
+
+use actix_web::{
+    HttpResponse,
+    web::{Data, Path},
+};
+use chassis::{idempotency, principal::AuthPeer, problem::Outcome};
+use diesel_async::{AsyncConnection, AsyncPgConnection};
+use domain::{contract::UserErasure, ids::UserId, person::ERASE_ROWS, principal::Service};
+
+use super::store;
+use crate::{app::App, conversation};
+
+/// Erases some of what is kept about a person, and says whether that was all.
+///
+/// Each call sees whatever was committed before it, so nothing that was there before the call that says it is finished
+/// is left. Without Redis no call says so: a note of a conversation could still be there.
+pub async fn erase(app: Data<App>, _auth: AuthPeer, id: Path<UserId>) -> Outcome<HttpResponse> {
+    let erasure = {
+        let mut conn = app.ground.pg.conn().await?;
+        conn.transaction(async |conn| forget(conn, *id).await).await?
+    };
+    conversation::forget_announced(&app, *id).await?;
+    Ok(HttpResponse::Ok().json(erasure))
+}
+
+async fn forget(conn: &mut AsyncPgConnection, person: UserId) -> Outcome<UserErasure> {
+    let (conversations, steps) = store::delete_some(conn, person).await?;
+    let keys = idempotency::erase(conn, person, ERASE_ROWS).await?;
+    let is_left = store::has_any(conn, person).await? || idempotency::has_any(conn, person).await?;
+    let erased = [("conversations", conversations), ("steps", steps), ("idempotency_keys", keys)];
+    Ok(UserErasure::new(Service::Emotion, !is_left, &erased))
+}
