@@ -10,7 +10,7 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use domain::principal::Service;
 use utoipa::OpenApi as _;
 
-use crate::{config::MemoConfig, development, routes, storage::ObjectStorage};
+use crate::{config::MemoConfig, development, person::late_upload, routes, storage::ObjectStorage};
 
 /// The schema of `maru_memo`.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/memo");
@@ -33,6 +33,7 @@ pub struct App {
 pub fn build(config: MemoConfig, clock: Clock) -> Outcome<Bound> {
     let app = App::new(config, clock)?;
     idempotency::prune(&app.ground.lifecycle, app.ground.pg.clone());
+    late_upload::start(&app);
     let data = actix_web::web::Data::new(app.clone());
     app.ground.listen(app.config.port, app.health(), routes::Api::openapi(), move |cfg| {
         cfg.app_data(data.clone()).configure(routes::configure);

@@ -2,11 +2,11 @@
 
 use actix_web::web::ServiceConfig;
 
-use crate::{attachments, memos};
+use crate::{attachments, memos, person};
 
 /// Mounts all routes.
 pub fn configure(cfg: &mut ServiceConfig) {
-    cfg.configure(memos::routes).configure(attachments::routes);
+    cfg.configure(memos::routes).configure(attachments::routes).configure(person::routes);
 }
 
 /// The API document.

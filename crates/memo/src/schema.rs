@@ -36,5 +36,12 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    late_uploads (object_key) {
+        object_key -> Text,
+        due_at -> Timestamptz,
+    }
+}
+
 diesel::joinable!(attachments -> memos (memo_id));
 diesel::allow_tables_to_appear_in_same_query!(attachments, memos);

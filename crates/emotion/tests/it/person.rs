@@ -169,7 +169,7 @@ async fn a_reply_that_is_being_written_ends_and_brings_nothing_back() {
 
     assert!(erase(&app, kim.user_id).await.is_finished);
     // Nobody lets the companion go on: the job ends because its step is gone.
-    assert_eq!(hear(&mut socket).await.1["error"]["code"], "interrupted");
+    assert_eq!(hear(&mut socket).await.1["error"]["code"], "reply_interrupted");
     let steps_left = "SELECT count(*) AS number FROM emotion_steps";
     assert_eq!((left_of(&stage, kim.user_id).await, number(&stage, steps_left).await), (0, 0));
 

@@ -78,11 +78,13 @@ impl AttachmentView {
     }
 }
 
-fn permit_download(attachment: &store::Attachment, storage: &ObjectStorage) -> Presigned {
+/// Signs a new URL of a file.
+pub(crate) fn permit_download(attachment: &store::Attachment, storage: &ObjectStorage) -> Presigned {
     let kind = AttachmentKind::parse(&attachment.kind);
     storage.permit_download(&key_of(attachment), kind, &attachment.content_type, &attachment.filename)
 }
 
-fn key_of(attachment: &store::Attachment) -> String {
+/// Returns the name of a file in the object storage.
+pub(crate) fn key_of(attachment: &store::Attachment) -> String {
     object_key(UserId(attachment.user_id), AttachmentId(attachment.id))
 }

@@ -4,6 +4,7 @@
 mod attachments;
 mod faults;
 mod memos;
+mod person;
 mod privacy;
 mod schema;
 mod urls;

@@ -1,0 +1,3 @@
+DROP TABLE late_uploads;
+DROP INDEX attachments_user;
+DROP INDEX memos_user;
