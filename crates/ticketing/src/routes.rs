@@ -2,14 +2,14 @@
 
 use actix_web::web::ServiceConfig;
 
-use crate::{event, seat, ticket};
+use crate::{event, person, seat, ticket};
 
 /// Under which prefixes every route answers: the document's own, and the one of its clients.
 pub(crate) const PREFIXES: [&str; 2] = ["/api/v1", "/api"];
 
 /// Mounts all routes.
 pub fn configure(cfg: &mut ServiceConfig) {
-    cfg.configure(event::routes).configure(ticket::routes).configure(seat::routes);
+    cfg.configure(event::routes).configure(ticket::routes).configure(seat::routes).configure(person::routes);
 }
 
 /// The API document.

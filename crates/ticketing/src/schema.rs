@@ -113,3 +113,4 @@ diesel::joinable!(reservation_seats -> seats (seat_id));
 diesel::allow_tables_to_appear_in_same_query!(events, seat_layouts);
 diesel::allow_tables_to_appear_in_same_query!(reservations, events);
 diesel::allow_tables_to_appear_in_same_query!(reservation_seats, seats);
+diesel::allow_tables_to_appear_in_same_query!(seats, events);

@@ -5,5 +5,6 @@ mod events;
 mod expiry;
 mod hold;
 mod house;
+mod person;
 mod refusals;
 mod seed;
