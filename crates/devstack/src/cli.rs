@@ -6,13 +6,12 @@ use clap::{Args, Parser, Subcommand};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::{
-    detach, doctor, down,
+    auth_command, detach, doctor, down,
     fault::Fault,
     services::Replicas,
     settings::Settings,
     status, suite,
     terminal::Terminal,
-    tokens,
     up::{self, Options},
 };
 
@@ -55,6 +54,12 @@ enum Command {
         /// How many
         #[arg(long, default_value_t = 1)]
         count: u32,
+    },
+    /// Run one of the auth service's commands beside the running stack, as in `auth grant --email a@b.kr --role admin`
+    Auth {
+        /// Passed on to `maru-auth`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        arguments: Vec<String>,
     },
     /// Run all tests against throw-away parts
     Test {
@@ -108,7 +113,8 @@ async fn dispatch(command: Command, terminal: &Terminal) -> Result<ExitCode, Fau
         Command::Status { json } => status::run(&settings, json, terminal).await,
         Command::Doctor => Ok(doctor::run(&settings, terminal)),
         Command::Reset { yes } => down::reset(&settings, yes, terminal).await,
-        Command::Tokens { count } => tokens::run(&settings, count).await,
+        Command::Tokens { count } => auth_command::tokens(&settings, count).await,
+        Command::Auth { arguments } => auth_command::run(&settings, &arguments).await,
         Command::Test { arguments } => suite::run(&settings, &arguments, terminal).await,
     }
 }

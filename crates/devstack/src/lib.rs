@@ -8,6 +8,7 @@
 //! Only [`object_store`] is meant for other crates: their tests may embed it too.
 
 mod account;
+mod auth_command;
 mod cli;
 mod compile;
 mod databases;
@@ -43,7 +44,6 @@ mod summary;
 mod supervise;
 mod tasks;
 mod terminal;
-mod tokens;
 mod up;
 
 pub use cli::run;

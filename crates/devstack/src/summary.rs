@@ -43,6 +43,10 @@ fn lines(state: &State, took: Duration, detached: bool) -> Vec<String> {
     if state.offline_llm {
         lines.push("  Emotion chat  the offline companion answers; set OPENAI_API_KEY for a real model".to_owned());
     }
+    // The letters lie beside the logs.
+    if let Some(data) = state.logs.parent() {
+        lines.push(format!("  Mail          {}/*.eml: nothing leaves this machine", data.join("mail").display()));
+    }
     lines.push(format!("  Logs          {}/<service>.<n>.log", state.logs.display()));
     lines.push(if detached {
         "  Stop          maru-dev down".to_owned()

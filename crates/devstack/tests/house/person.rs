@@ -68,11 +68,16 @@ impl Person {
         if let Some(body) = body {
             request = request.json(&body);
         }
-        let response = request.send().await?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let body = response.bytes().await?.to_vec();
-        let json = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        Ok(Answer { status, headers, body, json })
+        read(request.send().await?).await
+    }
+
+    /// Asks with headers of its own, and without the token.
+    pub(crate) async fn send_with(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = self.http.request(method, format!("{}{path}", self.gateway));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        read(request.send().await.expect("the gateway answers")).await.expect("a whole answer")
     }
 
     /// `GET`.
@@ -90,6 +95,13 @@ impl Person {
         let addr = self.gateway.trim_start_matches("http://").parse().expect("an address");
         testkit::Socket::open(addr, path, self.token.as_deref(), &[]).await
     }
+}
+
+async fn read(response: reqwest::Response) -> Result<Answer, reqwest::Error> {
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let body = response.bytes().await?.to_vec();
+    let json = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    Ok(Answer { status, headers, body, json })
 }
 
 impl Answer {

@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde_json::Value;
+use testkit::smtp::Mail;
 
 /// Two of each: what is promised must hold across replicas.
 pub(crate) const TWO_OF_EACH: &str = "auth=2,session=2,ticketing=2,emotion=2,memo=2";
@@ -21,11 +22,17 @@ pub(crate) struct Stack {
 impl Stack {
     /// Starts the stack and waits until it is ready.
     pub(crate) fn up(replicas: &str) -> Self {
+        Self::up_with(replicas, &[])
+    }
+
+    /// Starts the stack with more in its environment.
+    pub(crate) fn up_with(replicas: &str, environment: &[(&str, &str)]) -> Self {
         let name = format!("maru-house-{}-{}", std::process::id(), std::thread::current().name().unwrap_or("main"));
         let data = std::env::temp_dir().join(name.replace("::", "-"));
         let mut stack = Self { data, status: Value::Null };
         let replicas = format!("--replicas={replicas}");
-        let started = stack.dev(&["up", "--detach", "--skip-build", &replicas]);
+        let mut up = stack.command(&["up", "--detach", "--skip-build", &replicas]);
+        let started = up.envs(environment.iter().copied()).output().expect("maru-dev runs");
         assert!(started.status.success(), "{}", text(&started));
         stack.status = stack.read_status();
         stack
@@ -33,16 +40,16 @@ impl Stack {
 
     /// Runs a command of `maru-dev` on this stack.
     pub(crate) fn dev(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_maru-dev"))
-            .args(arguments)
-            .env("MARU_DATA_DIR", &self.data)
-            .env("MARU_PORT", "auto")
-            .env_remove("DATABASE_URL")
-            .env_remove("REDIS_URL")
-            .env_remove("S3_ENDPOINT")
-            .env_remove("OPENAI_API_KEY")
-            .output()
-            .expect("maru-dev runs")
+        self.command(arguments).output().expect("maru-dev runs")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_maru-dev"));
+        command.args(arguments).env("MARU_DATA_DIR", &self.data).env("MARU_PORT", "auto");
+        for key in ["DATABASE_URL", "REDIS_URL", "S3_ENDPOINT", "OPENAI_API_KEY", "MAIL_URL", "GOOGLE_CLIENT_ID"] {
+            command.env_remove(key);
+        }
+        command
     }
 
     /// Reads the status document as it is now.
@@ -95,6 +102,32 @@ impl Stack {
             }
         }
         all
+    }
+
+    /// Returns the newest letter to an address that `is_wanted`, once it is there.
+    pub(crate) async fn letter(&self, to: &str, is_wanted: impl Fn(&Mail) -> bool) -> Mail {
+        let begun = std::time::Instant::now();
+        loop {
+            let mut found = self.letters(to);
+            found.retain(|(_, mail)| is_wanted(mail));
+            found.sort_by_key(|(written, _)| *written);
+            if let Some((_, mail)) = found.pop() {
+                return mail;
+            }
+            assert!(begun.elapsed() < RECOVERY, "no letter to {to}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn letters(&self, to: &str) -> Vec<(std::time::SystemTime, Mail)> {
+        let entries = std::fs::read_dir(self.data.join("mail")).into_iter().flatten().flatten();
+        let letters = entries.filter_map(|entry| {
+            let data = std::fs::read(entry.path()).ok()?;
+            let mail = Mail { from: String::new(), to: Vec::new(), data };
+            // Read in the middle of being written, it has no end yet and is looked at again.
+            mail.header("to").contains(to).then_some((entry.metadata().ok()?.modified().ok()?, mail))
+        });
+        letters.collect()
     }
 
     /// Returns where the stack keeps its data.
