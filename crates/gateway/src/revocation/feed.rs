@@ -9,7 +9,10 @@ use std::{
 };
 
 use chassis::{client::Peer, lifecycle::Lifecycle, redis::Redis};
-use domain::contract::{self, REVOCATIONS, Revocation};
+use domain::{
+    contract::{self, REVOCATIONS, Revocation, RevocationsSince},
+    time::Instant as Wall,
+};
 use futures_util::StreamExt;
 use tokio::{
     sync::Notify,
@@ -25,8 +28,31 @@ const ASK_EVERY: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often the auth service is asked until it has answered once.
 const ASK_FIRST_EVERY: Duration = Duration::from_millis(200);
+/// How often the auth service is asked for everything again, in case an answer in between lacked something.
+const ASK_ALL_EVERY: Duration = Duration::from_mins(5);
 /// Longest to wait for a subscription.
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What to ask for: everything at first and every few minutes, and in between what is new.
+#[derive(Default)]
+struct Progress {
+    as_of: Option<Wall>,
+    all_at: Option<Instant>,
+}
+
+impl Progress {
+    fn question(&self) -> RevocationsSince {
+        let all_is_recent = self.all_at.is_some_and(|at| at.elapsed() < ASK_ALL_EVERY);
+        RevocationsSince { since: self.as_of.filter(|_| all_is_recent) }
+    }
+
+    fn note(&mut self, asked: RevocationsSince, as_of: Option<Wall>) {
+        if asked.since.is_none() {
+            self.all_at = Some(Instant::now());
+        }
+        self.as_of = as_of;
+    }
+}
 
 /// Keeps [`Revocations`] up to date.
 pub struct Feed {
@@ -66,11 +92,14 @@ impl Feed {
     }
 
     async fn ask(&self, stop: CancellationToken) {
-        let mut failing = false;
+        let (mut failing, mut progress) = (false, Progress::default());
         while !stop.is_cancelled() {
             self.revocations.forget_expired();
-            match self.auth.get::<contract::Revocations>(None, &["internal", "revocations"]).await {
+            let question = progress.question();
+            let asked = self.auth.get_with::<_, contract::Revocations>(None, &["internal", "revocations"], &question);
+            match asked.await {
                 Ok(answer) => {
+                    progress.note(question, answer.as_of);
                     self.revocations.add(answer.revoked);
                     self.loaded.store(true, Ordering::Release);
                     failing = false;
@@ -115,5 +144,28 @@ impl Feed {
             Ok(revocation) => self.revocations.add([revocation]),
             Err(error) => tracing::warn!(%error, "a notice of an ended login cannot be read"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn everything_is_asked_for_at_first_and_every_few_minutes() {
+        let as_of = Some(Wall(DateTime::from_timestamp(1_800_000_000, 0).unwrap()));
+        let mut progress = Progress::default();
+        assert_eq!(progress.question().since, None);
+        progress.note(progress.question(), as_of);
+        assert_eq!(progress.question().since, as_of);
+        tokio::time::advance(ASK_ALL_EVERY - Duration::from_secs(1)).await;
+        progress.note(progress.question(), as_of);
+        assert_eq!(progress.question().since, as_of);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(progress.question().since, None);
+        progress.note(progress.question(), None);
+        assert_eq!(progress.question().since, None);
     }
 }

@@ -1,8 +1,11 @@
 //! Who is let in, and what services are told about them.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use chassis::{clock::Clock, redis::RedisConfig, token::Caller as Verified};
+use chassis::{clock::Clock, token::Caller as Verified};
 use domain::{
     contract::{REVOCATIONS, Revocation},
     principal::{Principal, Role, Service},
@@ -12,7 +15,7 @@ use secrecy::SecretString;
 
 use crate::{
     Caller, Stage,
-    stage::{Answer, OWN, PAGE, Setting, token},
+    stage::{Answer, OWN, PAGE, Setting, redis, token},
 };
 
 fn verified(stage: &Stage, answer: &Answer, service: Service) -> Verified {
@@ -167,11 +170,7 @@ async fn a_trace_goes_on_with_a_span_of_our_own() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_login_that_ended_is_refused_within_a_second() {
-    let redis = RedisConfig {
-        redis_url: SecretString::from(testkit::settings::required("MARU_TEST_REDIS_URL")),
-        redis_prefix: format!("test:{}", Clock::system().uuid().simple()),
-        redis_pool_size: 2,
-    };
+    let redis = redis();
     let stage = Setting::default().redis(redis.clone()).start().await;
     let (principal, person) = stage.person();
     let (_, other) = stage.person();
@@ -206,4 +205,19 @@ async fn logins_that_ended_before_the_start_are_known_from_it() {
     })
     .await;
     person.get("/memo/list").await.assert_problem(401, "invalid_token");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_auth_service_is_asked_only_for_what_is_new() {
+    let (asked, told) = (Arc::new(Mutex::new(Vec::new())), "2026-11-21T09:30:00.000Z");
+    let log = asked.clone();
+    let auth = crate::scripted::serve(move |request, _| {
+        log.lock().unwrap().push(request.query_string().to_owned());
+        actix_web::HttpResponse::Ok().json(serde_json::json!({ "revoked": [], "as_of": told }))
+    });
+    // A subscription that stands makes the gateway ask again at once.
+    let _stage = Setting::default().with(Service::Auth, &[auth]).redis(redis()).start().await;
+    testkit::eventually(Duration::from_secs(10), || async { asked.lock().unwrap().len() >= 2 }).await;
+    let asked = asked.lock().unwrap();
+    assert_eq!((asked[0].as_str(), asked[1].replace("%3A", ":")), ("", format!("since={told}")));
 }

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, http::StatusCode, web};
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -18,8 +18,8 @@ use tokio::{
 /// A service that tells what it received.
 pub(crate) fn echo(name: &'static str) -> SocketAddr {
     serve(move |request, body| {
-        if request.path() == "/internal/revocations" {
-            return HttpResponse::Ok().json(json!({ "revoked": [] }));
+        if let Some(answer) = of_its_own(request) {
+            return answer;
         }
         HttpResponse::Ok()
             .insert_header(("server", "secret/1.0"))
@@ -27,6 +27,24 @@ pub(crate) fn echo(name: &'static str) -> SocketAddr {
             .insert_header(("x-total-count", "7"))
             .json(told(name, request, body))
     })
+}
+
+/// Answers what a gateway asks the auth service on its own account: nothing has happened.
+pub(crate) fn of_its_own(request: &HttpRequest) -> Option<HttpResponse> {
+    match request.path() {
+        "/internal/revocations" => Some(HttpResponse::Ok().json(json!({ "revoked": [] }))),
+        "/internal/logins/seen" => Some(HttpResponse::Ok().json(json!({ "noted": 0 }))),
+        "/internal/ws-tickets/redeem" => Some(problem(StatusCode::UNAUTHORIZED, "invalid_ticket")),
+        _ => None,
+    }
+}
+
+/// A problem document, as services write them.
+pub(crate) fn problem(status: StatusCode, code: &str) -> HttpResponse {
+    HttpResponse::build(status).content_type("application/problem+json").json(json!({
+        "type": format!("urn:maru:problem:{code}"), "title": "", "status": status.as_u16(), "detail": "", "code": code,
+        "request_id": "", "error": "",
+    }))
 }
 
 /// What a service received, as JSON.

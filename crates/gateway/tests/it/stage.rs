@@ -109,6 +109,15 @@ impl Setting {
     }
 }
 
+/// A real Redis, with a prefix of its own.
+pub(crate) fn redis() -> RedisConfig {
+    RedisConfig {
+        redis_url: SecretString::from(testkit::settings::required("MARU_TEST_REDIS_URL")),
+        redis_prefix: format!("test:{}", Clock::system().uuid().simple()),
+        redis_pool_size: 2,
+    }
+}
+
 /// A Redis that is not there.
 fn no_redis() -> RedisConfig {
     RedisConfig {

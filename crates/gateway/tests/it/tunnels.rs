@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use chassis::{clock::Clock, redis::RedisConfig};
+use chassis::clock::Clock;
 use domain::{
     contract::{REVOCATIONS, Revocation},
     principal::Service,
 };
-use secrecy::SecretString;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -18,7 +17,7 @@ use tokio::{
 use crate::{
     Stage,
     scripted::{by_hand, read_head},
-    stage::{PAGE, Setting},
+    stage::{PAGE, Setting, redis},
 };
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -231,11 +230,7 @@ async fn tunnels_end_with_the_process() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_login_that_ends_closes_its_tunnels_and_no_others() {
-    let redis = RedisConfig {
-        redis_url: SecretString::from(testkit::settings::required("MARU_TEST_REDIS_URL")),
-        redis_prefix: format!("test:{}", Clock::system().uuid().simple()),
-        redis_pool_size: 2,
-    };
+    let redis = redis();
     let stage = Setting::default().with(Service::Emotion, &[echoing("").await]).redis(redis.clone()).start().await;
     let (principal, person) = stage.person();
     let (_, other) = stage.person();
