@@ -27,6 +27,8 @@ pub enum Kind {
     PreconditionFailed,
     /// 413: the body is larger than allowed.
     TooLarge,
+    /// 414: the request's target is longer than allowed.
+    UrlTooLong,
     /// 415: a content type that is not read here.
     UnsupportedMedia,
     /// 422: well-formed and still not valid.
@@ -58,6 +60,7 @@ impl Kind {
             Self::Conflict => 409,
             Self::PreconditionFailed => 412,
             Self::TooLarge => 413,
+            Self::UrlTooLong => 414,
             Self::UnsupportedMedia => 415,
             Self::Invalid => 422,
             Self::TooMany => 429,
@@ -81,6 +84,7 @@ impl Kind {
             Self::Conflict => "Conflict",
             Self::PreconditionFailed => "Precondition Failed",
             Self::TooLarge => "Content Too Large",
+            Self::UrlTooLong => "URI Too Long",
             Self::UnsupportedMedia => "Unsupported Media Type",
             Self::Invalid => "Unprocessable Content",
             Self::TooMany => "Too Many Requests",

@@ -5,6 +5,26 @@ use domain::fault::{Fault, Kind};
 /// The request target is not a plain, normalised path.
 pub const BAD_PATH: Fault =
     Fault::new(Kind::Malformed, "bad_path", "요청 경로가 올바르지 않습니다.", "The request path is not acceptable.");
+/// A header's name could be taken for another one's.
+pub const BAD_HEADER: Fault = Fault::new(
+    Kind::Malformed,
+    "bad_header",
+    "요청 헤더 이름이 올바르지 않습니다.",
+    "A header name is not acceptable.",
+);
+/// Not exactly one `Host`, or one that is no host.
+pub const BAD_HOST: Fault =
+    Fault::new(Kind::Malformed, "bad_host", "Host 헤더가 올바르지 않습니다.", "The Host header is not acceptable.");
+/// Longer, or of other letters, than any service takes.
+pub const BAD_IDEMPOTENCY_KEY: Fault = Fault::new(
+    Kind::Malformed,
+    "bad_idempotency_key",
+    "멱등 키는 1-128자의 영문, 숫자, -, _ 하나여야 합니다.",
+    "Send one idempotency key of 1-128 letters, digits, - or _.",
+);
+/// The path and query are longer than any client of ours needs.
+pub const URL_TOO_LONG: Fault =
+    Fault::new(Kind::UrlTooLong, "url_too_long", "요청 주소가 너무 깁니다.", "The request URL is too long.");
 /// A bearer token and a login cookie on one request: they may speak for two people.
 pub const TWO_CREDENTIALS: Fault = Fault::new(
     Kind::Malformed,

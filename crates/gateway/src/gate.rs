@@ -6,7 +6,7 @@ use actix_web::{
     HttpRequest, HttpResponse,
     http::{
         Method,
-        header::{ACCESS_CONTROL_REQUEST_METHOD, ALLOW, HeaderValue},
+        header::{ACCESS_CONTROL_REQUEST_METHOD, ALLOW, HeaderValue, STRICT_TRANSPORT_SECURITY},
     },
     web::{Data, Payload},
 };
@@ -22,7 +22,7 @@ use domain::{fault::common, principal::Service};
 
 use crate::{
     client::Client,
-    forward, headers,
+    forward, head, headers,
     identity::Identities,
     internal_token::InternalTokens,
     origin::{AllowedOrigins, Asking},
@@ -35,6 +35,9 @@ use crate::{
 
 /// Client addresses remembered per worker in the form services are told them.
 const CLIENT_IPS: usize = 4_096;
+
+/// Tells browsers to come back over TLS only, for a year.
+const OVER_TLS_ONLY: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSubDomains");
 
 /// What all workers share.
 #[derive(Clone)]
@@ -57,6 +60,8 @@ pub struct Shared {
     pub clock: Clock,
     /// Longest wait for an answer on routes that say nothing else.
     pub usual_patience: Duration,
+    /// Whether people come over TLS.
+    pub over_tls: bool,
 }
 
 /// What one worker has: connections and memories that no other thread touches.
@@ -75,24 +80,24 @@ pub struct Gate {
     origins: Arc<AllowedOrigins>,
     upstreams: Arc<Vec<Upstream>>,
     pages: Arc<Pages>,
+    over_tls: bool,
     client_ips: RefCell<Recent<IpAddr, http::HeaderValue>>,
 }
 
 impl Gate {
     /// Makes a worker's own part; call on its thread.
     pub fn new(shared: Shared) -> Self {
-        let Shared { router, origins, upstreams, revocations, pages, access_tokens, signer, clock, usual_patience } =
-            shared;
         Self {
             client: Client::new(),
-            identities: Identities::new(access_tokens, revocations.clone(), clock.clone()),
-            internal_tokens: InternalTokens::new(signer, clock),
-            revocations,
-            usual_patience,
-            router,
-            origins,
-            upstreams,
-            pages,
+            identities: Identities::new(shared.access_tokens, shared.revocations.clone(), shared.clock.clone()),
+            internal_tokens: InternalTokens::new(shared.signer, shared.clock),
+            revocations: shared.revocations,
+            usual_patience: shared.usual_patience,
+            router: shared.router,
+            origins: shared.origins,
+            upstreams: shared.upstreams,
+            pages: shared.pages,
+            over_tls: shared.over_tls,
             client_ips: RefCell::new(Recent::new(CLIENT_IPS)),
         }
     }
@@ -133,6 +138,9 @@ pub async fn gate(request: HttpRequest, payload: Payload, gate: Data<Gate>) -> H
         response.extensions_mut().insert(RouteName(route.pattern));
     }
     asking.mark(response.headers_mut());
+    if gate.over_tls {
+        response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, OVER_TLS_ONLY);
+    }
     response
 }
 
@@ -143,6 +151,7 @@ async fn answer(
     asking: &Asking,
     named: &mut Option<&'static Route>,
 ) -> Outcome<HttpResponse> {
+    head::check(request)?;
     let path = path::check(request.uri())?;
     let entry = gate.router.find(path).ok_or(common::NOT_FOUND)?;
     let Some(route) = entry.route(request.method().as_str()) else {

@@ -6,7 +6,7 @@
 use actix_web::{HttpRequest, http::header as old};
 use chassis::{
     context::RequestContext,
-    edge::{CLIENT_IP, DEADLINE_MS, DRAINING, REQUEST_ID, TRACEPARENT},
+    edge::{CLIENT_IP, DEADLINE_MS, DRAINING, REQUEST_ID, TRACEPARENT, is_safe_id},
     problem::{Outcome, Problem},
 };
 use domain::principal::Service;
@@ -20,6 +20,8 @@ use crate::{
 /// A guest's own token, which the service gave out and judges.
 const PARTICIPANT_TOKEN: HeaderName = HeaderName::from_static("x-participant-token");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// The id a client gave its request; ours goes beside it.
+const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-client-request-id");
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Longest `User-Agent` that is passed on, bytes.
 const USER_AGENT_MAX: usize = 256;
@@ -58,6 +60,9 @@ impl Outgoing<'_> {
             if name == header::USER_AGENT {
                 bytes = bytes.get(..USER_AGENT_MAX).unwrap_or(bytes);
             }
+            if name == CLIENT_REQUEST_ID && !value.to_str().is_ok_and(is_safe_id) {
+                continue;
+            }
             headers.append(name, HeaderValue::from_bytes(bytes).map_err(Problem::unexpected)?);
         }
         headers.insert(header::AUTHORIZATION, self.authorization.clone());
@@ -92,6 +97,7 @@ impl Outgoing<'_> {
             "last-event-id" => LAST_EVENT_ID,
             "range" => header::RANGE,
             "user-agent" => header::USER_AGENT,
+            REQUEST_ID => CLIENT_REQUEST_ID,
             "cookie" if is_auth => header::COOKIE,
             "origin" if is_auth || is_socket => header::ORIGIN,
             "sec-websocket-extensions" if self.upgrade => header::SEC_WEBSOCKET_EXTENSIONS,

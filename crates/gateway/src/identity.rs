@@ -16,6 +16,8 @@ use crate::{faults::TWO_CREDENTIALS, revocation::Revocations};
 
 /// The cookie that holds the access token for browsers.
 const ACCESS_COOKIE: &str = "maru_at";
+/// Longest bearer token, bytes; ours have about 450.
+const TOKEN_MAX: usize = 4 * 1024;
 /// Verified tokens remembered per worker: 10,000 people at once cost about 1.5 MB; verifying one costs 3 us.
 const REMEMBERED: usize = 10_000;
 
@@ -34,7 +36,7 @@ pub enum Credential<'r> {
 /// Reads what a request shows.
 ///
 /// # Errors
-/// Refuses two credentials, and an `Authorization` that is not one bearer token.
+/// Refuses two credentials, and an `Authorization` that is not one bearer token; 431 for one that is too long.
 pub fn credential(headers: &HeaderMap) -> Outcome<Credential<'_>> {
     let cookie = headers
         .get_all(COOKIE)
@@ -57,7 +59,11 @@ pub fn credential(headers: &HeaderMap) -> Outcome<Credential<'_>> {
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(common::UNAUTHENTICATED.into());
     }
-    Ok(Credential::Bearer(token.trim()))
+    let token = token.trim();
+    if token.len() > TOKEN_MAX {
+        return Err(common::HEAD_TOO_LARGE.into());
+    }
+    Ok(Credential::Bearer(token))
 }
 
 /// Recognises access tokens, and remembers those it has verified; one per worker.

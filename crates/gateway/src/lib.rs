@@ -13,6 +13,7 @@ pub mod exchange;
 pub mod faults;
 pub mod forward;
 pub mod gate;
+pub mod head;
 pub mod headers;
 pub mod health;
 pub mod identity;

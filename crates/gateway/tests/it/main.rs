@@ -4,6 +4,7 @@
 mod bodies;
 mod browsers;
 mod failures;
+mod heads;
 mod identity;
 mod pages;
 mod paths;
