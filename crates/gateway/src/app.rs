@@ -111,6 +111,7 @@ fn shared(config: &GatewayConfig, revocations: Revocations, signer: Signer, cloc
         signer,
         clock,
         usual_patience: Duration::from_millis(config.http.request_timeout_ms),
+        trusted_hops: config.trusted_hops,
         over_tls: config.public_url.scheme() == "https",
     })
 }

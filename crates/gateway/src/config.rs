@@ -48,6 +48,10 @@ pub struct GatewayConfig {
     /// The address people use; its origin is always allowed.
     #[arg(long, env = "PUBLIC_URL", default_value = "http://localhost:8080")]
     pub public_url: Url,
+    /// How many proxies of yours stand in front and append to `X-Forwarded-For`; with 0 the header is not believed.
+    /// Without it everybody behind a proxy has the proxy's address, and shares one rate limit.
+    #[arg(long, env = "TRUSTED_HOPS", default_value_t = 0)]
+    pub trusted_hops: usize,
 }
 
 /// Where the services are.

@@ -14,7 +14,10 @@ use chassis::{
     edge::PassedOn,
     problem::{Outcome, Problem},
 };
-use domain::{fault::common, principal::Principal};
+use domain::{
+    fault::common,
+    principal::{Principal, Service},
+};
 use http::{HeaderValue, Method, Response, uri::PathAndQuery};
 use hyper::body::Incoming;
 use tokio::time::{Instant, sleep_until};
@@ -23,10 +26,9 @@ use crate::{
     download::{Download, LeftOut},
     exchange::Exchange,
     faults::{BAD_UPSTREAM, UPGRADE_NOT_SUPPORTED},
-    gate::Gate,
+    gate::{Arrival, Gate},
     headers::{self, Outgoing},
     identity::{Credential, credential},
-    origin::Asking,
     route::{Access, Entry, Kind, Route},
     tunnel,
     upload::Upload,
@@ -48,17 +50,17 @@ pub struct Caller {
 /// What the gate refuses, and 503 or 504 when the service does not answer.
 pub async fn forward(
     gate: &Gate,
-    request: &HttpRequest,
+    arrival: &Arrival<'_>,
     payload: Payload,
     (entry, route): (&Entry, &'static Route),
-    asking: &Asking,
 ) -> Outcome<HttpResponse> {
+    let Arrival { request, asking, address } = arrival;
     let deadline = Instant::now() + route.patience.unwrap_or(gate.usual_patience);
     let upgrade = wants_tunnel(request, route)?;
     if upgrade {
         asking.refuse_strangers()?;
     }
-    let caller = recognise(gate, request, route, asking, upgrade)?;
+    let caller = recognise(gate, arrival, route, upgrade)?;
     let context = RequestContext::current().ok_or_else(|| Problem::unexpected("outside any request"))?;
     let (mut upload, tunnelled) =
         if upgrade { (None, Some(payload)) } else { (Upload::begin(request, payload, route.body_limit)?, None) };
@@ -66,7 +68,7 @@ pub async fn forward(
     let exchange = Exchange {
         client: &gate.client,
         upstream: gate.upstream(route.service)?,
-        choice: if route.sticky { Choice::By(client_key(request)) } else { Choice::InTurn },
+        choice: if route.sticky { Choice::By(client_key(arrival)) } else { Choice::InTurn },
         // Services answer GET; what HEAD leaves out is left out here.
         method: if is_head { Method::GET } else { method(request)? },
         target: target(request, route, entry)?,
@@ -76,7 +78,8 @@ pub async fn forward(
             caller: &caller,
             authorization: gate.internal_tokens.authorization(route.service, caller.person)?,
             context: &context,
-            client_ip: gate.client_ip(request),
+            client_ip: gate.client_ip(*address),
+            origin_verdict: if route.service == Service::Auth { asking.verdict() } else { None },
             upgrade,
         },
         deadline,
@@ -115,7 +118,8 @@ fn wants_tunnel(request: &HttpRequest, route: &Route) -> Outcome<bool> {
 }
 
 /// Finds out who makes a request, as far as its route cares.
-fn recognise(gate: &Gate, request: &HttpRequest, route: &Route, asking: &Asking, upgrade: bool) -> Outcome<Caller> {
+fn recognise(gate: &Gate, arrival: &Arrival<'_>, route: &Route, upgrade: bool) -> Outcome<Caller> {
+    let Arrival { request, asking, .. } = arrival;
     if route.access == Access::Public {
         return Ok(Caller::default());
     }
@@ -136,8 +140,9 @@ fn recognise(gate: &Gate, request: &HttpRequest, route: &Route, asking: &Asking,
             match gate.identities.recognise(token) {
                 Ok(person) => Caller { person: Some(person), guest_token: None },
                 // A browser sends a stale cookie along whether the page means it or not, and cannot leave it out of a
-                // WebSocket's handshake; the page's own ticket or first frame says who it is.
-                Err(_stale) if upgrade => Caller::default(),
+                // WebSocket's handshake; the page's own ticket or first frame says who it is. And whoever leaves with a
+                // stale cookie wants to be rid of it.
+                Err(_stale) if upgrade || route.forgets_stale_cookies => Caller::default(),
                 Err(refused) => return Err(refused),
             }
         }
@@ -174,9 +179,9 @@ fn target(request: &HttpRequest, route: &Route, entry: &Entry) -> Outcome<PathAn
 }
 
 /// Tells one client from another as well as can be without a login.
-fn client_key(request: &HttpRequest) -> u64 {
+fn client_key(Arrival { request, address, .. }: &Arrival<'_>) -> u64 {
     let mut hasher = DefaultHasher::new();
-    request.peer_addr().map(|addr| addr.ip()).hash(&mut hasher);
+    address.hash(&mut hasher);
     request.headers().get(header::USER_AGENT).map(header::HeaderValue::as_bytes).hash(&mut hasher);
     hasher.finish()
 }

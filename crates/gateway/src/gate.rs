@@ -21,6 +21,7 @@ use chassis::{
 use domain::{fault::common, principal::Service};
 
 use crate::{
+    address,
     client::Client,
     forward, head, headers,
     identity::Identities,
@@ -60,8 +61,20 @@ pub struct Shared {
     pub clock: Clock,
     /// Longest wait for an answer on routes that say nothing else.
     pub usual_patience: Duration,
+    /// Proxies of ours in front.
+    pub trusted_hops: usize,
     /// Whether people come over TLS.
     pub over_tls: bool,
+}
+
+/// A request, and what is known about it before anybody is recognised.
+pub struct Arrival<'r> {
+    /// The request.
+    pub request: &'r HttpRequest,
+    /// What it says about the page it comes from.
+    pub asking: Asking,
+    /// Where it comes from.
+    pub address: IpAddr,
 }
 
 /// What one worker has: connections and memories that no other thread touches.
@@ -80,6 +93,7 @@ pub struct Gate {
     origins: Arc<AllowedOrigins>,
     upstreams: Arc<Vec<Upstream>>,
     pages: Arc<Pages>,
+    trusted_hops: usize,
     over_tls: bool,
     client_ips: RefCell<Recent<IpAddr, http::HeaderValue>>,
 }
@@ -97,20 +111,20 @@ impl Gate {
             origins: shared.origins,
             upstreams: shared.upstreams,
             pages: shared.pages,
+            trusted_hops: shared.trusted_hops,
             over_tls: shared.over_tls,
             client_ips: RefCell::new(Recent::new(CLIENT_IPS)),
         }
     }
 
-    /// Returns the address a request comes from, as services are told it.
-    pub fn client_ip(&self, request: &HttpRequest) -> Option<http::HeaderValue> {
-        let ip = request.peer_addr()?.ip();
+    /// Returns a client's address as services are told it.
+    pub fn client_ip(&self, address: IpAddr) -> Option<http::HeaderValue> {
         let mut known = self.client_ips.borrow_mut();
-        if let Some(value) = known.get(&ip) {
+        if let Some(value) = known.get(&address) {
             return Some(value);
         }
-        let value = http::HeaderValue::try_from(ip.to_string()).ok()?;
-        known.put(ip, value.clone());
+        let value = http::HeaderValue::try_from(address.to_string()).ok()?;
+        known.put(address, value.clone());
         Some(value)
     }
 
@@ -126,9 +140,13 @@ impl Gate {
 
 /// Handles a request, whatever it is.
 pub async fn gate(request: HttpRequest, payload: Payload, gate: Data<Gate>) -> HttpResponse {
-    let asking = gate.origins.judge(request.headers());
+    let arrival = Arrival {
+        request: &request,
+        asking: gate.origins.judge(request.headers()),
+        address: address::of(&request, gate.trusted_hops),
+    };
     let mut route = None;
-    let answered = answer(&gate, &request, payload, &asking, &mut route).await;
+    let answered = answer(&gate, &arrival, payload, &mut route).await;
     let mut response = answered.unwrap_or_else(|problem| {
         let mut response = HttpResponse::from_error(problem);
         headers::protect(response.headers_mut(), false);
@@ -137,7 +155,7 @@ pub async fn gate(request: HttpRequest, payload: Payload, gate: Data<Gate>) -> H
     if let Some(route) = route {
         response.extensions_mut().insert(RouteName(route.pattern));
     }
-    asking.mark(response.headers_mut());
+    arrival.asking.mark(response.headers_mut());
     if gate.over_tls {
         response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, OVER_TLS_ONLY);
     }
@@ -146,16 +164,16 @@ pub async fn gate(request: HttpRequest, payload: Payload, gate: Data<Gate>) -> H
 
 async fn answer(
     gate: &Gate,
-    request: &HttpRequest,
+    arrival: &Arrival<'_>,
     payload: Payload,
-    asking: &Asking,
     named: &mut Option<&'static Route>,
 ) -> Outcome<HttpResponse> {
+    let request = arrival.request;
     head::check(request)?;
     let path = path::check(request.uri())?;
     let entry = gate.router.find(path).ok_or(common::NOT_FOUND)?;
     let Some(route) = entry.route(request.method().as_str()) else {
-        return without_route(request, asking, entry.allow());
+        return without_route(arrival, entry.allow());
     };
     *named = Some(route);
     match route.kind {
@@ -164,12 +182,12 @@ async fn answer(
             headers::protect(response.headers_mut(), false);
             Ok(response)
         }
-        _ => forward::forward(gate, request, payload, (entry, route), asking).await,
+        _ => forward::forward(gate, arrival, payload, (entry, route)).await,
     }
 }
 
 /// Answers a method that has no route on a path that has some.
-fn without_route(request: &HttpRequest, asking: &Asking, allow: &str) -> Outcome<HttpResponse> {
+fn without_route(Arrival { request, asking, .. }: &Arrival<'_>, allow: &str) -> Outcome<HttpResponse> {
     let mut response = if request.method() != Method::OPTIONS {
         HttpResponse::from_error(Problem::from(common::METHOD_NOT_ALLOWED))
     } else if request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD) {

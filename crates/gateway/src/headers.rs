@@ -6,7 +6,7 @@
 use actix_web::{HttpRequest, http::header as old};
 use chassis::{
     context::RequestContext,
-    edge::{CLIENT_IP, DEADLINE_MS, DRAINING, REQUEST_ID, TRACEPARENT, is_safe_id},
+    edge::{CLIENT_IP, DEADLINE_MS, DRAINING, ORIGIN_VERDICT, REQUEST_ID, TRACEPARENT, is_safe_id},
     problem::{Outcome, Problem},
 };
 use domain::principal::Service;
@@ -42,6 +42,8 @@ pub struct Outgoing<'r> {
     pub context: &'r RequestContext,
     /// The address it comes from.
     pub client_ip: Option<HeaderValue>,
+    /// What the auth service is told about the page it comes from.
+    pub origin_verdict: Option<HeaderValue>,
     /// Whether it asks for a tunnel.
     pub upgrade: bool,
 }
@@ -79,6 +81,9 @@ impl Outgoing<'_> {
         headers.insert(HeaderName::from_static(DEADLINE_MS), HeaderValue::from(remaining_ms));
         if let Some(ip) = &self.client_ip {
             headers.insert(HeaderName::from_static(CLIENT_IP), ip.clone());
+        }
+        if let Some(verdict) = &self.origin_verdict {
+            headers.insert(HeaderName::from_static(ORIGIN_VERDICT), verdict.clone());
         }
         Ok(headers)
     }

@@ -4,6 +4,7 @@
 //! whether they may come in, and then stays out of the way: bodies stream both ways, sockets are pipes, and what a service
 //! answers is what the client gets. It keeps no state of its own: a second gateway beside it needs to know nothing.
 
+pub mod address;
 pub mod app;
 pub mod client;
 pub mod config;

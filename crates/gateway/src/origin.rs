@@ -8,7 +8,10 @@ use actix_web::{
         ORIGIN, VARY,
     },
 };
-use chassis::problem::{Outcome, Problem};
+use chassis::{
+    edge::{ORIGIN_ALLOWED, ORIGIN_STRANGE},
+    problem::{Outcome, Problem},
+};
 
 use crate::{config::GatewayConfig, faults::ORIGIN_NOT_ALLOWED};
 
@@ -72,6 +75,15 @@ impl Asking {
     /// 403 `origin_not_allowed`.
     pub fn require_known(&self) -> Outcome<()> {
         if matches!(self, Self::Allowed(_)) { Ok(()) } else { Err(Problem::from(ORIGIN_NOT_ALLOWED)) }
+    }
+
+    /// Returns what the auth service is told about the page.
+    pub fn verdict(&self) -> Option<http::HeaderValue> {
+        match self {
+            Self::Nobody => None,
+            Self::Allowed(_) => Some(http::HeaderValue::from_static(ORIGIN_ALLOWED)),
+            Self::Stranger => Some(http::HeaderValue::from_static(ORIGIN_STRANGE)),
+        }
     }
 
     /// Answers a browser that asks first.

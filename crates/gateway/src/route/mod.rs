@@ -110,12 +110,23 @@ pub struct Route {
     pub kind: Kind,
     /// Whether all requests of one client go to one replica, because they build on each other.
     pub sticky: bool,
+    /// Whether a login cookie that says nothing (stale, unknown) counts as none, where others are refused for it.
+    pub forgets_stale_cookies: bool,
 }
 
 impl Route {
     const fn new(methods: Methods, pattern: &'static str, service: Service, access: Access) -> Self {
-        let (patience, kind, sticky) = (None, Kind::Plain, false);
-        Self { methods, pattern, service, access, body_limit: USUAL_BODY, patience, kind, sticky }
+        Self {
+            methods,
+            pattern,
+            service,
+            access,
+            body_limit: USUAL_BODY,
+            patience: None,
+            kind: Kind::Plain,
+            sticky: false,
+            forgets_stale_cookies: false,
+        }
     }
 
     const fn patience(mut self, patience: Duration) -> Self {
@@ -130,6 +141,11 @@ impl Route {
 
     const fn kind(mut self, kind: Kind) -> Self {
         self.kind = kind;
+        self
+    }
+
+    const fn forgetting_stale_cookies(mut self) -> Self {
+        self.forgets_stale_cookies = true;
         self
     }
 

@@ -219,3 +219,61 @@ async fn the_auth_service_is_asked_only_for_what_is_new() {
     let asked = asked.lock().unwrap();
     assert_eq!((asked[0].as_str(), asked[1].replace("%3A", ":")), ("", format!("since={told}")));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_our_own_proxies_say_where_a_client_is() {
+    let claims = [
+        ("x-forwarded-for", "6.6.6.6, 192.0.2.7"),
+        ("forwarded", "for=6.6.6.6"),
+        ("x-real-ip", "6.6.6.6"),
+        ("cf-connecting-ip", "6.6.6.6"),
+        ("x-client-ip", "6.6.6.6"),
+    ];
+    for (hops, expected) in [(0, "127.0.0.1"), (1, "192.0.2.7"), (3, "127.0.0.1")] {
+        let stage = Setting::default().hops(hops).start().await;
+        let request = stage.anonymous().request(Method::POST, "/login").body("{}");
+        let answer = Answer::of(claims.iter().fold(request, |request, (name, value)| request.header(*name, *value)));
+        let answer = answer.await.assert_status(200);
+        assert_eq!(answer.received("x-client-ip"), [expected], "{hops}");
+        assert_eq!(answer.text.matches("6.6.6.6").count(), 0, "{}", answer.text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_auth_service_alone_hears_what_the_gate_thinks_of_a_page_and_sees_cookies() {
+    let stage = Stage::new().await;
+    let (_, person) = stage.person();
+    for (origin, verdict) in
+        [(Some(PAGE), vec!["allowed"]), (Some("https://evil.example.com"), vec!["strange"]), (None, vec![])]
+    {
+        let ask = |method: Method, path: &'static str| {
+            let request = person.request(method, path).header("cookie", "maru_rt=r1; theme=dark");
+            let request = request.header("x-maru-origin", "allowed").body("{}");
+            Answer::of(match origin {
+                Some(origin) => request.header("origin", origin),
+                None => request,
+            })
+        };
+        let answer = ask(Method::POST, "/auth/refresh").await.assert_status(200);
+        assert_eq!(answer.received("x-maru-origin"), verdict);
+        assert_eq!(answer.received("cookie"), ["maru_rt=r1; theme=dark"]);
+        let answer = ask(Method::POST, "/api/v1/sessions").await.assert_status(200);
+        assert!(answer.received("x-maru-origin").is_empty() && answer.received("cookie").is_empty(), "{}", answer.text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_leaves_with_a_stale_cookie_gets_rid_of_it() {
+    let stage = Stage::new().await;
+    let leave = |path: &'static str, origin: &'static str| {
+        let request = stage.anonymous().request(Method::POST, path).header("cookie", "maru_at=stale");
+        Answer::of(request.header("origin", origin))
+    };
+    for path in ["/auth/logout", "/api/v1/auth/logout", "/api/auth/logout"] {
+        let answer = leave(path, PAGE).await.assert_status(200);
+        assert_eq!(verified(&stage, &answer, Service::Auth).person, None);
+        assert_eq!(answer.received("cookie"), ["maru_at=stale"]);
+        leave(path, "https://evil.example.com").await.assert_problem(403, "origin_not_allowed");
+    }
+    leave("/auth/verify-email", PAGE).await.assert_problem(401, "invalid_token");
+}

@@ -39,6 +39,7 @@ pub(crate) struct Setting {
     addresses: HashMap<Service, Vec<SocketAddr>>,
     timeout: Option<Duration>,
     redis: Option<RedisConfig>,
+    trusted_hops: usize,
 }
 
 impl Setting {
@@ -57,6 +58,12 @@ impl Setting {
     /// Uses a real Redis.
     pub(crate) fn redis(mut self, redis: RedisConfig) -> Self {
         self.redis = Some(redis);
+        self
+    }
+
+    /// Puts proxies of ours in front.
+    pub(crate) fn hops(mut self, trusted_hops: usize) -> Self {
+        self.trusted_hops = trusted_hops;
         self
     }
 
@@ -98,6 +105,7 @@ impl Setting {
             signing: SigningConfig { internal_signing_key: keys.private_pem.clone(), internal_signing_kid: None },
             allowed_origins: Origins(vec![PAGE.to_owned()]),
             public_url: OWN.parse().unwrap(),
+            trusted_hops: self.trusted_hops,
         };
         let gateway = gateway::build(&config, Clock::system()).unwrap();
         let (addr, admin) = (gateway.addr(), gateway.admin_addr());
