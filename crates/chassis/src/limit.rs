@@ -6,7 +6,7 @@
 use std::{
     hash::{BuildHasher, Hash, RandomState},
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
     time::Duration,
@@ -39,6 +39,14 @@ local next = math.max(arrival, now) + interval
 if next - now > window then return {0, arrival, now} end
 redis.call('SET', KEYS[1], string.format('%.0f', next), 'PX', math.ceil((next - now) / 1000) + 1)
 return {1, next, now}
+";
+
+/// Gives back what one request took: [`Rate::give_back`] on the key's arrival time, for as long as it was kept.
+const GIVE_BACK: &str = r"
+local arrival = tonumber(redis.call('GET', KEYS[1]) or '0')
+if arrival > 0 then
+  redis.call('SET', KEYS[1], string.format('%.0f', math.max(arrival - tonumber(ARGV[1]), 0)), 'KEEPTTL')
+end
 ";
 
 /// How strict the limits are.
@@ -78,11 +86,10 @@ impl Default for Local {
 impl Local {
     /// Counts one request of `key` and judges it.
     pub fn take(&self, key: &impl Hash, rate: Rate) -> Decision {
-        let (hash, shard) = self.place(key);
+        let hash = self.hasher.hash_one(key);
         // One second in: an arrival time of zero is in the past of every request.
         let now_us = i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX / 2) + 1_000_000;
-        let Some(shard) = shard else { return rate.take(0, now_us).0 };
-        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut shard) = self.shard(hash) else { return rate.take(0, now_us).0 };
         let (decision, arrival_us) = rate.take(shard.get(&hash).unwrap_or_default(), now_us);
         shard.put(hash, arrival_us);
         decision
@@ -90,14 +97,24 @@ impl Local {
 
     /// Forgets what was counted of `key`.
     pub fn forget(&self, key: &impl Hash) {
-        if let (hash, Some(shard)) = self.place(key) {
-            shard.lock().unwrap_or_else(PoisonError::into_inner).put(hash, 0);
+        let hash = self.hasher.hash_one(key);
+        if let Some(mut shard) = self.shard(hash) {
+            shard.put(hash, 0);
         }
     }
 
-    fn place(&self, key: &impl Hash) -> (u64, Option<&Mutex<Recent<u64, i64>>>) {
+    /// Gives back what one request of `key` took.
+    pub fn give_back(&self, key: &impl Hash, rate: Rate) {
         let hash = self.hasher.hash_one(key);
-        (hash, self.shards.get(usize::try_from(hash % SHARDS as u64).unwrap_or_default()))
+        let Some(mut shard) = self.shard(hash) else { return };
+        if let Some(arrival_us) = shard.get(&hash) {
+            shard.put(hash, rate.give_back(arrival_us));
+        }
+    }
+
+    fn shard(&self, hash: u64) -> Option<MutexGuard<'_, Recent<u64, i64>>> {
+        let shard = usize::try_from(hash % SHARDS as u64).unwrap_or_default();
+        self.shards.get(shard).map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -105,6 +122,7 @@ impl Local {
 pub struct Shared {
     redis: Redis,
     script: Script,
+    give_back: Script,
     alone: Local,
     started: Instant,
     /// Milliseconds after `started` until which Redis is left alone.
@@ -117,6 +135,7 @@ impl Shared {
         Self {
             redis,
             script: Script::new(SCRIPT),
+            give_back: Script::new(GIVE_BACK),
             alone: Local::default(),
             started: Instant::now(),
             left_alone_until: AtomicI64::new(0),
@@ -125,13 +144,11 @@ impl Shared {
 
     /// Counts one request of `key` and judges it; `key` names what is limited, as in `login-address:192.0.2.1`.
     pub async fn take(&self, key: &str, rate: Rate) -> Decision {
-        if self.now_ms() >= self.left_alone_until.load(Ordering::Relaxed) {
+        if self.may_ask() {
             if let Ok(Some(decision)) = tokio::time::timeout(PATIENCE, self.ask(key, rate)).await {
                 return decision;
             }
-            let until = self.now_ms() + i64::try_from(LEAVE_ALONE.as_millis()).unwrap_or_default();
-            self.left_alone_until.store(until, Ordering::Relaxed);
-            metrics::counter!("shared_limits_alone_total").increment(1);
+            self.leave_alone();
         }
         self.alone.take(&key, rate)
     }
@@ -139,21 +156,47 @@ impl Shared {
     /// Forgets what was counted of `key`, as far as can be: for tries that turn out to have been none.
     pub async fn forget(&self, key: &str) {
         self.alone.forget(&key);
-        let command = deadpool_redis::redis::Cmd::del(self.name(key));
+        let command = deadpool_redis::redis::Cmd::del(self.key(key));
         // What stays counted is given back by time.
-        _ = tokio::time::timeout(PATIENCE, self.redis.run::<()>(&command)).await;
+        if self.may_ask() && !matches!(tokio::time::timeout(PATIENCE, self.redis.run::<()>(&command)).await, Ok(Ok(()))) {
+            self.leave_alone();
+        }
     }
 
-    fn name(&self, key: &str) -> String {
-        self.redis.key(format_args!("limit:{{{key}}}"))
+    /// Gives back what one request of `key` took, wherever it was counted.
+    pub async fn give_back(&self, key: &str, rate: Rate) {
+        self.alone.give_back(&key, rate);
+        if self.may_ask() && tokio::time::timeout(PATIENCE, self.return_one(key, rate)).await.ok().flatten().is_none() {
+            self.leave_alone();
+        }
+    }
+
+    async fn return_one(&self, key: &str, rate: Rate) -> Option<()> {
+        let mut conn = self.redis.conn().await.ok()?;
+        let mut call: ScriptInvocation<'_> = self.give_back.key(self.key(key));
+        call.arg(rate.interval_us()).invoke_async(&mut conn).await.ok()
     }
 
     async fn ask(&self, key: &str, rate: Rate) -> Option<Decision> {
         let mut conn = self.redis.conn().await.ok()?;
-        let mut call: ScriptInvocation<'_> = self.script.key(self.name(key));
+        let mut call: ScriptInvocation<'_> = self.script.key(self.key(key));
         call.arg(rate.interval_us()).arg(rate.window_us());
         let (is_allowed, arrival_us, now_us): (bool, i64, i64) = call.invoke_async(&mut conn).await.ok()?;
         Some(rate.decide(is_allowed, arrival_us, now_us))
+    }
+
+    fn key(&self, key: &str) -> String {
+        self.redis.key(format_args!("limit:{{{key}}}"))
+    }
+
+    fn may_ask(&self) -> bool {
+        self.now_ms() >= self.left_alone_until.load(Ordering::Relaxed)
+    }
+
+    fn leave_alone(&self) {
+        let until = self.now_ms() + i64::try_from(LEAVE_ALONE.as_millis()).unwrap_or_default();
+        self.left_alone_until.store(until, Ordering::Relaxed);
+        metrics::counter!("shared_limits_alone_total").increment(1);
     }
 
     fn now_ms(&self) -> i64 {
@@ -175,6 +218,9 @@ mod tests {
         tokio::time::advance(Duration::from_secs(10)).await;
         assert!(local.take(&"a", RATE).is_allowed && !local.take(&"a", RATE).is_allowed);
         local.forget(&"a");
-        assert!(local.take(&"a", RATE).is_allowed);
+        assert!(local.take(&"a", RATE).is_allowed && local.take(&"a", RATE).is_allowed);
+        local.give_back(&"a", RATE);
+        local.give_back(&"unknown", RATE);
+        assert!(local.take(&"a", RATE).is_allowed && !local.take(&"a", RATE).is_allowed);
     }
 }

@@ -104,6 +104,10 @@ impl Surroundings {
         } else {
             set.remove("PORT");
         }
+        if service == GATEWAY || service == "auth" {
+            // Everybody here has one address, and a test registers hundreds of people.
+            set.unless_given("RATE_LIMITS", "generous");
+        }
         if service == GATEWAY || CALLING.contains(&service) {
             if let Some(key) = self.secrets.signing_keys.get(service) {
                 set.to("INTERNAL_SIGNING_KEY", key);

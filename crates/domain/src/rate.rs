@@ -58,6 +58,11 @@ impl Rate {
         (self.decide(true, next, now_us), next)
     }
 
+    /// Returns the arrival time of a key that gets back what one request took.
+    pub fn give_back(self, arrival_us: i64) -> i64 {
+        (arrival_us - self.interval_us()).max(0)
+    }
+
     /// Describes the state of a key after a request was judged.
     pub fn decide(self, is_allowed: bool, arrival_us: i64, now_us: i64) -> Decision {
         let used = (arrival_us - now_us).max(0);
@@ -103,6 +108,15 @@ mod tests {
         assert!(!ask(101).is_allowed && ask(102).is_allowed && !ask(103).is_allowed && ask(104).is_allowed);
         let later = ask(200);
         assert_eq!((later.is_allowed, later.remaining, later.retry_after), (true, 2, Duration::ZERO));
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again() {
+        let rate = Rate { burst: 1, every: Duration::from_secs(10) };
+        let (first, arrival) = rate.take(0, 1_000_000);
+        let (again, arrival) = rate.take(rate.give_back(arrival), 1_000_001);
+        assert!(first.is_allowed && again.is_allowed && !rate.take(arrival, 1_000_002).0.is_allowed);
+        assert_eq!(rate.give_back(0), 0);
     }
 
     #[test]

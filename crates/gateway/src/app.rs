@@ -26,6 +26,7 @@ use crate::{
     docs::Docs,
     gate::{self, Gate, Shared},
     health::{self, ServicesHealth},
+    limit::Limits,
     openapi::{self, MergedApi},
     origin::AllowedOrigins,
     page::Pages,
@@ -81,7 +82,8 @@ pub fn build(config: &GatewayConfig, clock: Clock) -> Outcome<Gateway> {
     let auth = Peer::new(Service::Auth, auth_urls, Some(signer.clone()), clock.clone()).map_err(Problem::unexpected)?;
     let revocations = Revocations::new(clock.clone(), lifecycle.stopping());
     let feed = Feed::start(revocations.clone(), auth, redis.clone(), &lifecycle);
-    let shared = shared(config, revocations, signer, clock.clone())?;
+    let limits = Limits::new(config.rate_limits, redis.clone());
+    let shared = shared(config, revocations, limits, signer, clock.clone())?;
 
     let admin = listen_for_operators(config, &lifecycle, clock.clone(), health(&lifecycle, feed, redis))?;
     let public = listen_for_people(config, &lifecycle, clock, shared)?;
@@ -89,7 +91,13 @@ pub fn build(config: &GatewayConfig, clock: Clock) -> Outcome<Gateway> {
     Ok(Gateway { bound: public.beside(admin), admin_addr })
 }
 
-fn shared(config: &GatewayConfig, revocations: Revocations, signer: Signer, clock: Clock) -> Outcome<Shared> {
+fn shared(
+    config: &GatewayConfig,
+    revocations: Revocations,
+    limits: Limits,
+    signer: Signer,
+    clock: Clock,
+) -> Outcome<Shared> {
     let services: Vec<(Service, Vec<Url>)> =
         config.services.all().into_iter().map(|(service, urls)| (service, urls.to_vec())).collect();
     let upstreams = services.iter().map(|(service, urls)| Upstream::new(*service, urls));
@@ -106,6 +114,7 @@ fn shared(config: &GatewayConfig, revocations: Revocations, signer: Signer, cloc
         origins: Arc::new(AllowedOrigins::new(config)),
         upstreams: Arc::new(upstreams),
         revocations,
+        limits: Arc::new(limits),
         pages: Arc::new(pages),
         access_tokens: config.access.tokens(),
         signer,

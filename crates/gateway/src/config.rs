@@ -3,6 +3,7 @@
 use chassis::{
     access::AccessConfig,
     config::{CommonConfig, Config, Faults},
+    limit::Profile,
     redis::RedisConfig,
     server::HttpConfig,
     telemetry::TelemetryConfig,
@@ -52,6 +53,9 @@ pub struct GatewayConfig {
     /// Without it everybody behind a proxy has the proxy's address, and shares one rate limit.
     #[arg(long, env = "TRUSTED_HOPS", default_value_t = 0)]
     pub trusted_hops: usize,
+    /// How often people may ask; `generous` is for a developer's machine, where everybody has one address.
+    #[arg(long, env = "RATE_LIMITS", default_value = "strict", value_enum)]
+    pub rate_limits: Profile,
 }
 
 /// Where the services are.

@@ -14,35 +14,24 @@ use chassis::{
     edge::PassedOn,
     problem::{Outcome, Problem},
 };
-use domain::{
-    fault::common,
-    principal::{Principal, Service},
-};
-use http::{HeaderValue, Method, Response, uri::PathAndQuery};
+use domain::principal::Service;
+use http::{Method, Response, uri::PathAndQuery};
 use hyper::body::Incoming;
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
+    admit::admit,
     download::{Download, LeftOut},
     exchange::Exchange,
     faults::{BAD_UPSTREAM, UPGRADE_NOT_SUPPORTED},
-    gate::{Arrival, Gate},
+    gate::{Arrival, Gate, Notes},
     headers::{self, Outgoing},
-    identity::{Credential, credential},
-    route::{Access, Entry, Kind, Route},
+    limit::Class,
+    route::{Entry, Kind, Route},
     tunnel,
     upload::Upload,
     upstream::Choice,
 };
-
-/// Who makes a request.
-#[derive(Debug, Default)]
-pub struct Caller {
-    /// The signed-in person, if there is one.
-    pub person: Option<Principal>,
-    /// A token that only the service can judge.
-    pub guest_token: Option<HeaderValue>,
-}
 
 /// Sends a request to its service and returns the answer, or a tunnel.
 ///
@@ -53,6 +42,7 @@ pub async fn forward(
     arrival: &Arrival<'_>,
     payload: Payload,
     (entry, route): (&Entry, &'static Route),
+    notes: &mut Notes,
 ) -> Outcome<HttpResponse> {
     let Arrival { request, asking, address } = arrival;
     let deadline = Instant::now() + route.patience.unwrap_or(gate.usual_patience);
@@ -60,7 +50,7 @@ pub async fn forward(
     if upgrade {
         asking.refuse_strangers()?;
     }
-    let caller = recognise(gate, arrival, route, upgrade)?;
+    let caller = admit(gate, arrival, route, upgrade, notes).await?;
     let context = RequestContext::current().ok_or_else(|| Problem::unexpected("outside any request"))?;
     let (mut upload, tunnelled) =
         if upgrade { (None, Some(payload)) } else { (Upload::begin(request, payload, route.body_limit)?, None) };
@@ -85,7 +75,13 @@ pub async fn forward(
         deadline,
     };
     let mut timer = Box::pin(sleep_until(deadline));
-    let answer = exchange.run(&mut upload, &mut timer).await?;
+    let answered = exchange.run(&mut upload, &mut timer).await;
+    if route.limit == Class::Code
+        && !answered.as_ref().is_ok_and(|answer| answer.status() == http::StatusCode::NOT_FOUND)
+    {
+        gate.limits.give_back(route.limit, None, *address).await;
+    }
+    let answer = answered?;
     let login_id = caller.person.map(|person| person.login_id);
     match (answer.status(), tunnelled) {
         (http::StatusCode::SWITCHING_PROTOCOLS, Some(payload)) => {
@@ -115,42 +111,6 @@ fn wants_tunnel(request: &HttpRequest, route: &Route) -> Outcome<bool> {
         (false, false) => Ok(false),
         _ => Err(UPGRADE_NOT_SUPPORTED.into()),
     }
-}
-
-/// Finds out who makes a request, as far as its route cares.
-fn recognise(gate: &Gate, arrival: &Arrival<'_>, route: &Route, upgrade: bool) -> Outcome<Caller> {
-    let Arrival { request, asking, .. } = arrival;
-    if route.access == Access::Public {
-        return Ok(Caller::default());
-    }
-    let caller = match credential(request.headers())? {
-        Credential::None => Caller::default(),
-        Credential::Bearer(token) => match gate.identities.recognise(token) {
-            Ok(person) => Caller { person: Some(person), guest_token: None },
-            Err(_not_ours) if route.access == Access::Guest => {
-                let token = HeaderValue::from_str(token).map_err(|_not_text| Problem::from(common::INVALID_TOKEN))?;
-                Caller { person: None, guest_token: Some(token) }
-            }
-            Err(refused) => return Err(refused),
-        },
-        Credential::Cookie(token) => {
-            if !request.method().is_safe() {
-                asking.require_known()?;
-            }
-            match gate.identities.recognise(token) {
-                Ok(person) => Caller { person: Some(person), guest_token: None },
-                // A browser sends a stale cookie along whether the page means it or not, and cannot leave it out of a
-                // WebSocket's handshake; the page's own ticket or first frame says who it is. And whoever leaves with a
-                // stale cookie wants to be rid of it.
-                Err(_stale) if upgrade || route.forgets_stale_cookies => Caller::default(),
-                Err(refused) => return Err(refused),
-            }
-        }
-    };
-    if route.access == Access::Person && caller.person.is_none() {
-        return Err(common::UNAUTHENTICATED.into());
-    }
-    Ok(caller)
 }
 
 fn method(request: &HttpRequest) -> Outcome<Method> {

@@ -22,10 +22,12 @@ use domain::{fault::common, principal::Service};
 
 use crate::{
     address,
+    admit::count,
     client::Client,
     forward, head, headers,
     identity::Identities,
     internal_token::InternalTokens,
+    limit::{Fields, Limits, Who},
     origin::{AllowedOrigins, Asking},
     page::Pages,
     path,
@@ -51,6 +53,8 @@ pub struct Shared {
     pub upstreams: Arc<Vec<Upstream>>,
     /// The ended logins.
     pub revocations: Revocations,
+    /// Who may ask how often.
+    pub limits: Arc<Limits>,
     /// What the gateway answers by itself.
     pub pages: Arc<Pages>,
     /// Verifies access tokens.
@@ -77,6 +81,15 @@ pub struct Arrival<'r> {
     pub address: IpAddr,
 }
 
+/// What is noted about a request on its way, for the answer.
+#[derive(Default)]
+pub struct Notes {
+    /// Its route, once there is one.
+    pub route: Option<&'static Route>,
+    /// The limit it was counted at last.
+    pub limit: Option<Fields>,
+}
+
 /// What one worker has: connections and memories that no other thread touches.
 pub struct Gate {
     /// Connections to the services.
@@ -87,6 +100,8 @@ pub struct Gate {
     pub internal_tokens: InternalTokens,
     /// The ended logins.
     pub revocations: Revocations,
+    /// Who may ask how often.
+    pub limits: Arc<Limits>,
     /// Longest wait for an answer on routes that say nothing else.
     pub usual_patience: Duration,
     router: Arc<Router>,
@@ -106,6 +121,7 @@ impl Gate {
             identities: Identities::new(shared.access_tokens, shared.revocations.clone(), shared.clock.clone()),
             internal_tokens: InternalTokens::new(shared.signer, shared.clock),
             revocations: shared.revocations,
+            limits: shared.limits,
             usual_patience: shared.usual_patience,
             router: shared.router,
             origins: shared.origins,
@@ -145,14 +161,17 @@ pub async fn gate(request: HttpRequest, payload: Payload, gate: Data<Gate>) -> H
         asking: gate.origins.judge(request.headers()),
         address: address::of(&request, gate.trusted_hops),
     };
-    let mut route = None;
-    let answered = answer(&gate, &arrival, payload, &mut route).await;
+    let mut notes = Notes::default();
+    let answered = answer(&gate, &arrival, payload, &mut notes).await;
     let mut response = answered.unwrap_or_else(|problem| {
         let mut response = HttpResponse::from_error(problem);
         headers::protect(response.headers_mut(), false);
         response
     });
-    if let Some(route) = route {
+    if let Some(limit) = &notes.limit {
+        limit.write(response.headers_mut());
+    }
+    if let Some(route) = notes.route {
         response.extensions_mut().insert(RouteName(route.pattern));
     }
     arrival.asking.mark(response.headers_mut());
@@ -162,12 +181,7 @@ pub async fn gate(request: HttpRequest, payload: Payload, gate: Data<Gate>) -> H
     response
 }
 
-async fn answer(
-    gate: &Gate,
-    arrival: &Arrival<'_>,
-    payload: Payload,
-    named: &mut Option<&'static Route>,
-) -> Outcome<HttpResponse> {
+async fn answer(gate: &Gate, arrival: &Arrival<'_>, payload: Payload, notes: &mut Notes) -> Outcome<HttpResponse> {
     let request = arrival.request;
     head::check(request)?;
     let path = path::check(request.uri())?;
@@ -175,14 +189,15 @@ async fn answer(
     let Some(route) = entry.route(request.method().as_str()) else {
         return without_route(arrival, entry.allow());
     };
-    *named = Some(route);
+    notes.route = Some(route);
     match route.kind {
         Kind::Page(page) => {
+            count(gate.limits.take_usual(Who::new(None, arrival.address)), notes)?;
             let mut response = gate.pages.answer(page, request).await?;
             headers::protect(response.headers_mut(), false);
             Ok(response)
         }
-        _ => forward::forward(gate, arrival, payload, (entry, route)).await,
+        _ => forward::forward(gate, arrival, payload, (entry, route), notes).await,
     }
 }
 

@@ -13,7 +13,7 @@ use domain::principal::Service;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::{
-    forward::Caller,
+    admit::Caller,
     route::{Kind, Route},
 };
 

@@ -5,6 +5,7 @@
 //! answers is what the client gets. It keeps no state of its own: a second gateway beside it needs to know nothing.
 
 pub mod address;
+pub mod admit;
 pub mod app;
 pub mod client;
 pub mod config;
@@ -19,6 +20,7 @@ pub mod headers;
 pub mod health;
 pub mod identity;
 pub mod internal_token;
+pub mod limit;
 pub mod openapi;
 pub mod origin;
 pub mod page;

@@ -32,6 +32,10 @@ async fn two_replicas_count_together() {
     assert!(there.take("login:192.0.2.2", RATE).await.is_allowed);
     here.forget("login:192.0.2.1").await;
     assert!(there.take("login:192.0.2.1", RATE).await.is_allowed);
+    here.give_back("login:192.0.2.1", RATE).await;
+    assert!(there.take("login:192.0.2.1", RATE).await.is_allowed);
+    here.take("login:192.0.2.1", RATE).await;
+    assert!(!here.take("login:192.0.2.1", RATE).await.is_allowed);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -42,4 +46,6 @@ async fn without_redis_each_counts_for_itself_and_soon_stops_waiting() {
         allowed += u32::from(shared.take("login:192.0.2.1", RATE).await.is_allowed);
     }
     assert_eq!(allowed, 3);
+    shared.give_back("login:192.0.2.1", RATE).await;
+    assert!(shared.take("login:192.0.2.1", RATE).await.is_allowed);
 }

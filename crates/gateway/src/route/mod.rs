@@ -18,6 +18,8 @@ use domain::principal::Service;
 pub use own::Page;
 pub use router::{Entry, Router};
 
+use crate::limit::Class;
+
 /// Largest body of an ordinary route: the limit that services have for JSON.
 pub const USUAL_BODY: u64 = 64 * 1024;
 /// Longest wait for what a language model writes, or for a held poll (Socket.IO's pings come every 25 s).
@@ -106,6 +108,8 @@ pub struct Route {
     pub body_limit: u64,
     /// Longest wait for the head of the answer; `None` is the configured usual one.
     pub patience: Option<Duration>,
+    /// What it is limited for beside the usual.
+    pub limit: Class,
     /// What sort of exchange it is.
     pub kind: Kind,
     /// Whether all requests of one client go to one replica, because they build on each other.
@@ -123,6 +127,7 @@ impl Route {
             access,
             body_limit: USUAL_BODY,
             patience: None,
+            limit: Class::Usual,
             kind: Kind::Plain,
             sticky: false,
             forgets_stale_cookies: false,
@@ -136,6 +141,11 @@ impl Route {
 
     const fn body(mut self, limit: u64) -> Self {
         self.body_limit = limit;
+        self
+    }
+
+    const fn limit(mut self, limit: Class) -> Self {
+        self.limit = limit;
         self
     }
 

@@ -6,6 +6,7 @@ use super::{
     Access::{self, Guest, Optional, Person, Public},
     Kind, Methods, Route,
 };
+use crate::limit::Class;
 
 const fn on(methods: Methods, pattern: &'static str, access: Access) -> Route {
     Route::new(methods, pattern, Service::Session, access)
@@ -28,8 +29,8 @@ pub(super) const ROUTES: &[Route] = &[
     on(PUT, "/api/v1/sessions/{id}/summary", Person),
     on(GET, "/api/v1/sessions/{id}/qr.png", Person),
     on(GET, "/api/v1/sessions/{id}/qr.svg", Person),
-    on(GET, "/api/v1/sessions/code/{code}", Public),
-    on(POST, "/api/v1/sessions/code/{code}/join", Optional),
+    on(GET, "/api/v1/sessions/code/{code}", Public).limit(Class::Code),
+    on(POST, "/api/v1/sessions/code/{code}/join", Optional).limit(Class::Code),
     on(GET, "/api/v1/sessions/{id}/participants", Person),
     on(DELETE, "/api/v1/sessions/{id}/participants/{pid}", Guest),
     on(POST, "/api/v1/sessions/{id}/stream-ticket", Guest),

@@ -8,6 +8,7 @@ use super::{
     Access::{self, Optional, Person},
     Kind, LONG, Methods, Route,
 };
+use crate::limit::Class;
 
 const fn on(methods: Methods, pattern: &'static str, access: Access) -> Route {
     Route::new(methods, pattern, Service::Ticketing, access)
@@ -29,14 +30,14 @@ pub(super) const ROUTES: &[Route] = &[
     on(GET, "/api/v1/tickets/availability/{ticket_type_id}", Optional),
     on(GET, "/api/v1/seats/layouts", Optional),
     on(GET, "/api/v1/seats/events/{event_id}", Optional),
-    on(POST, "/api/v1/seats/reserve", Person),
+    on(POST, "/api/v1/seats/reserve", Person).limit(Class::Sale),
     on(GET, "/api/v1/seats/reservation/{id}", Person),
-    on(POST, "/api/v1/reservations", Person),
+    on(POST, "/api/v1/reservations", Person).limit(Class::Sale),
     on(GET, "/api/v1/reservations/my", Person),
     on(GET, "/api/v1/reservations/{id}", Person),
     on(POST, "/api/v1/reservations/{id}/cancel", Person),
     on(GET, "/api/v1/reservations/{id}/tickets", Person),
-    on(POST, "/api/v1/queue/check/{event_id}", Person),
+    on(POST, "/api/v1/queue/check/{event_id}", Person).limit(Class::Sale),
     on(GET, "/api/v1/queue/status/{event_id}", Person),
     on(POST, "/api/v1/queue/leave/{event_id}", Person),
     on(POST, "/api/v1/queue/heartbeat/{event_id}", Person),

@@ -6,6 +6,7 @@ mod browsers;
 mod failures;
 mod heads;
 mod identity;
+mod limits;
 mod pages;
 mod paths;
 mod routes;

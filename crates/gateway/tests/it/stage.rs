@@ -7,6 +7,7 @@ use chassis::{
     clock::Clock,
     config::{CommonConfig, Environment},
     lifecycle::Lifecycle,
+    limit::Profile,
     redis::RedisConfig,
     telemetry::{LogFormat, TelemetryConfig},
     token::{KeyPair, SigningConfig, Verifier},
@@ -34,12 +35,20 @@ pub(crate) const PAGE: &str = "https://app.example.com";
 pub(crate) const OWN: &str = "https://maru.example.com";
 
 /// How a stage differs from the usual one.
-#[derive(Default)]
 pub(crate) struct Setting {
     addresses: HashMap<Service, Vec<SocketAddr>>,
     timeout: Option<Duration>,
     redis: Option<RedisConfig>,
     trusted_hops: usize,
+    limits: Profile,
+}
+
+impl Default for Setting {
+    fn default() -> Self {
+        // A test asks as often as it likes, unless it is about that.
+        let limits = Profile::Generous;
+        Self { addresses: HashMap::new(), timeout: None, redis: None, trusted_hops: 0, limits }
+    }
 }
 
 impl Setting {
@@ -64,6 +73,12 @@ impl Setting {
     /// Puts proxies of ours in front.
     pub(crate) fn hops(mut self, trusted_hops: usize) -> Self {
         self.trusted_hops = trusted_hops;
+        self
+    }
+
+    /// Limits as in production.
+    pub(crate) fn strict(mut self) -> Self {
+        self.limits = Profile::Strict;
         self
     }
 
@@ -106,6 +121,7 @@ impl Setting {
             allowed_origins: Origins(vec![PAGE.to_owned()]),
             public_url: OWN.parse().unwrap(),
             trusted_hops: self.trusted_hops,
+            rate_limits: self.limits,
         };
         let gateway = gateway::build(&config, Clock::system()).unwrap();
         let (addr, admin) = (gateway.addr(), gateway.admin_addr());
