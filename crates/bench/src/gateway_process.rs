@@ -61,6 +61,8 @@ impl Gateway {
             ("REDIS_PREFIX", "maru-bench".to_owned()),
             // The load comes from one address, and nothing is measured of a refusal.
             ("RATE_LIMITS", "generous".to_owned()),
+            ("MAX_IN_FLIGHT", "20000".to_owned()),
+            ("MAX_IN_FLIGHT_PER_ADDRESS", "20000".to_owned()),
             ("DRAIN_DELAY_MS", "0".to_owned()),
             ("SHUTDOWN_TIMEOUT_SECONDS", "2".to_owned()),
         ]);

@@ -150,6 +150,9 @@ impl Surroundings {
 
     fn add_gateway(&self, set: &mut Variables, address: Option<Address<'_>>) {
         set.to("JWT_SECRET", &self.secrets.jwt_secret);
+        // One process of each service stands for many, and whoever tries a storm here wants to see it served.
+        set.unless_given("MAX_IN_FLIGHT", "4096");
+        set.unless_given("MAX_IN_FLIGHT_PER_ADDRESS", "4096");
         // The same page under both names of this machine.
         let by_name = self.gateway_url.replace("127.0.0.1", "localhost");
         set.unless_given("ALLOWED_ORIGINS", &format!("{},{by_name}", self.gateway_url));

@@ -32,7 +32,7 @@ use crate::{
     page::Pages,
     revocation::{Feed, Revocations},
     route::{self, Router},
-    upstream::Upstream,
+    upstream::{Room, Upstream},
 };
 
 /// How much longer than the most patient route the server itself waits.
@@ -100,7 +100,8 @@ fn shared(
 ) -> Outcome<Shared> {
     let services: Vec<(Service, Vec<Url>)> =
         config.services.all().into_iter().map(|(service, urls)| (service, urls.to_vec())).collect();
-    let upstreams = services.iter().map(|(service, urls)| Upstream::new(*service, urls));
+    let room = Room { service: config.max_in_flight, address: config.max_in_flight_per_address };
+    let upstreams = services.iter().map(|(service, urls)| Upstream::new(*service, urls, room));
     let upstreams = upstreams.collect::<Outcome<Vec<_>>>()?;
     let http = http_client().map_err(Problem::unexpected)?;
     let own_api = chassis::openapi::complete(Api::openapi());

@@ -56,6 +56,12 @@ pub struct GatewayConfig {
     /// How often people may ask; `generous` is for a developer's machine, where everybody has one address.
     #[arg(long, env = "RATE_LIMITS", default_value = "strict", value_enum)]
     pub rate_limits: Profile,
+    /// Most requests in flight at one service; what comes on top is answered 503. Sockets and streams do not count.
+    #[arg(long, env = "MAX_IN_FLIGHT", default_value_t = 2_048)]
+    pub max_in_flight: usize,
+    /// Most requests in flight at one address of a service.
+    #[arg(long, env = "MAX_IN_FLIGHT_PER_ADDRESS", default_value_t = 512)]
+    pub max_in_flight_per_address: usize,
 }
 
 /// Where the services are.
@@ -138,6 +144,13 @@ impl Config for GatewayConfig {
         self.signing.validate(Service::Gateway, faults);
         if !matches!(self.public_url.scheme(), "http" | "https") {
             faults.add("PUBLIC_URL", "is not of the form https://host[:port]");
+        }
+        for (key, most) in
+            [("MAX_IN_FLIGHT", self.max_in_flight), ("MAX_IN_FLIGHT_PER_ADDRESS", self.max_in_flight_per_address)]
+        {
+            if most == 0 {
+                faults.add(key, "must be at least 1");
+            }
         }
         if self.port == self.admin_port && self.port != 0 {
             faults.add("ADMIN_PORT", "must differ from PORT");

@@ -17,7 +17,7 @@ use hyper::body::{Body, Incoming};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use crate::{revocation::Watch, upload::Upload};
+use crate::{revocation::Watch, upload::Upload, upstream::Lease};
 
 /// Longest silence in the middle of an answer that ends.
 const STALL: Duration = Duration::from_secs(30);
@@ -31,6 +31,8 @@ pub struct Download {
     size: BodySize,
     rest_of_upload: Option<Upload>,
     until: Until,
+    /// Given up with the last byte; what lasts holds none.
+    lease: Option<Lease>,
 }
 
 /// The body of an answer to `HEAD`: its size is told, its bytes are left out.
@@ -59,7 +61,14 @@ enum Until {
 impl Download {
     /// Takes an answer that ends by itself.
     pub fn new(incoming: Incoming, size: BodySize, rest_of_upload: Option<Upload>, timer: Timer) -> Self {
-        Self { incoming, size, rest_of_upload, until: Until::Stalled { timer, is_set: false } }
+        Self { incoming, size, rest_of_upload, until: Until::Stalled { timer, is_set: false }, lease: None }
+    }
+
+    /// Keeps a place at the service's address until the end of the answer.
+    #[must_use]
+    pub fn holding(mut self, lease: Lease) -> Self {
+        self.lease = Some(lease);
+        self
     }
 
     /// Lets the answer last as long as `watch` does.

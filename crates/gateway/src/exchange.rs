@@ -3,6 +3,7 @@
 use std::{
     future::poll_fn,
     pin::pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -11,7 +12,7 @@ use chassis::{
     problem::{Outcome, Problem},
 };
 use http::{
-    Method, Request, Response, Uri,
+    Method, Request, Response, StatusCode, Uri,
     uri::{PathAndQuery, Scheme},
 };
 use hyper::body::Incoming;
@@ -22,7 +23,7 @@ use crate::{
     download::Timer,
     headers::Outgoing,
     upload::{Upload, UploadBody},
-    upstream::{Address, Choice, Upstream},
+    upstream::{Address, Choice, Lease, Upstream},
 };
 
 /// All that a request to a service needs, whichever address it goes to.
@@ -33,6 +34,8 @@ pub struct Exchange<'r> {
     pub upstream: &'r Upstream,
     /// Which of its addresses.
     pub choice: Choice,
+    /// Whether it takes room there.
+    pub counted: bool,
     /// The method.
     pub method: Method,
     /// The checked path, and the query as it came.
@@ -43,6 +46,12 @@ pub struct Exchange<'r> {
     pub deadline: Instant,
 }
 
+/// An answer, and the place it holds at its address until its end.
+pub type Answered = (Response<Incoming>, Lease);
+
+/// What came of one address.
+type Tried = Result<Response<Incoming>, SendError>;
+
 /// Why an attempt brought no answer.
 enum Failure {
     /// The client's own body was at fault.
@@ -52,11 +61,11 @@ enum Failure {
 }
 
 impl Exchange<'_> {
-    /// Sends the request and returns the head of the answer, the body behind it.
+    /// Sends the request and returns the head of the answer, the body behind it, and its place at the address.
     ///
     /// # Errors
-    /// 503 when no address answers, 504 when the head is not there in time, and what the client's body earns.
-    pub async fn run(&self, upload: &mut Option<Upload>, timer: &mut Timer) -> Outcome<Response<Incoming>> {
+    /// 503 when no address answers or has room, 504 when the head is not there in time, and what the client's body earns.
+    pub async fn run(&self, upload: &mut Option<Upload>, timer: &mut Timer) -> Outcome<Answered> {
         tokio::select! {
             biased;
             answered = self.attempts(upload) => answered,
@@ -64,40 +73,42 @@ impl Exchange<'_> {
         }
     }
 
-    async fn attempts(&self, upload: &mut Option<Upload>) -> Outcome<Response<Incoming>> {
+    async fn attempts(&self, upload: &mut Option<Upload>) -> Outcome<Answered> {
         self.upstream.budget.deposit();
-        let first = self.upstream.choose(self.choice, None)?;
-        let failed = match self.attempt(first, upload).await? {
-            Ok(response) => return Ok(response),
-            Err(failed) => failed,
+        let first = self.upstream.choose(self.choice, self.counted, None)?;
+        let tried = self.attempt(first.address(), upload).await?;
+        if tried.as_ref().is_ok_and(|response| response.status() != StatusCode::SERVICE_UNAVAILABLE) {
+            return settle(tried, first);
+        }
+        let Ok(second) = self.upstream.choose(self.choice, self.counted, Some(first.address())) else {
+            return settle(tried, first);
         };
-        let second = self.upstream.choose(self.choice, Some(first))?;
-        if !self.may_try_again(&failed, std::ptr::eq(first, second), upload.as_ref()) {
-            return Err(Problem::unavailable(failed.cause));
+        let is_same = Arc::ptr_eq(first.address(), second.address());
+        if !self.may_try_again(&tried, is_same, upload.as_ref()) {
+            return settle(tried, first);
         }
         metrics::counter!("upstream_retries_total", "service" => self.upstream.service.name()).increment(1);
-        match self.attempt(second, upload).await? {
-            Ok(response) => Ok(response),
-            Err(failed) => Err(Problem::unavailable(failed.cause)),
+        match self.attempt(second.address(), upload).await? {
+            Ok(response) => settle(Ok(response), second),
+            // What the first address said is more than nothing.
+            Err(_failed) if tried.is_ok() => settle(tried, first),
+            Err(failed) => settle(Err(failed), second),
         }
     }
 
     /// Asks one address; the outer error is the client's fault, the inner one the address's.
-    async fn attempt(
-        &self,
-        address: &Address,
-        upload: &mut Option<Upload>,
-    ) -> Outcome<Result<Response<Incoming>, SendError>> {
+    async fn attempt(&self, address: &Address, upload: &mut Option<Upload>) -> Outcome<Tried> {
         let body = upload.as_mut().map_or_else(UploadBody::empty, Upload::attach);
         let request = self.request(address, body)?;
         match self.send(request, upload).await {
             Ok(response) => {
-                self.upstream.note_answer(address, response.headers().contains_key(DRAINING));
+                let is_draining = response.headers().contains_key(DRAINING);
+                self.upstream.note_answer(address, response.status(), is_draining);
                 Ok(Ok(response))
             }
             Err(Failure::Body(problem)) => Err(problem),
             Err(Failure::Address(error)) => {
-                self.upstream.avoid_broken(address);
+                self.upstream.note_broken(address);
                 Ok(Err(error))
             }
         }
@@ -122,11 +133,14 @@ impl Exchange<'_> {
 
     /// Trying again is safe when nothing was sent, or when the method promises that twice is the same as once; and it
     /// needs a body nobody has read from, another address unless a kept connection was stale, and budget.
-    fn may_try_again(&self, failed: &SendError, same_address: bool, upload: Option<&Upload>) -> bool {
-        let twice_is_once = self.method.is_safe() || self.outgoing.request.headers().contains_key("idempotency-key");
-        upload.is_none_or(Upload::is_untouched)
-            && if failed.is_connect { !same_address } else { twice_is_once }
-            && self.upstream.budget.withdraw()
+    fn may_try_again(&self, tried: &Tried, same_address: bool, upload: Option<&Upload>) -> bool {
+        let has_key = || self.outgoing.request.headers().contains_key("idempotency-key");
+        let is_safe = match tried {
+            Ok(_unavailable) => self.method.is_safe() && !same_address,
+            Err(failed) if failed.is_connect => !same_address,
+            Err(_broken_off) => self.method.is_safe() || has_key(),
+        };
+        is_safe && upload.is_none_or(Upload::is_untouched) && self.upstream.budget.withdraw()
     }
 
     fn request(&self, address: &Address, body: UploadBody) -> Outcome<Request<UploadBody>> {
@@ -142,4 +156,8 @@ impl Exchange<'_> {
         *request.headers_mut() = self.outgoing.headers(&address.host, remaining_ms)?;
         Ok(request)
     }
+}
+
+fn settle(tried: Tried, lease: Lease) -> Outcome<Answered> {
+    tried.map(|response| (response, lease)).map_err(|failed| Problem::unavailable(failed.cause))
 }

@@ -53,3 +53,10 @@ pub const BAD_UPSTREAM: Fault = Fault::new(
     "내부 서비스의 응답을 읽을 수 없습니다.",
     "An internal service gave an unreadable answer.",
 );
+/// The service has as many requests in flight as it can take.
+pub const OVERLOADED: Fault = Fault::new(
+    Kind::Unavailable,
+    "overloaded",
+    "지금은 요청이 너무 많습니다. 조금 뒤에 다시 시도해 주세요.",
+    "There are too many requests at the moment. Please try again shortly.",
+);

@@ -58,7 +58,9 @@ pub async fn forward(
     let exchange = Exchange {
         client: &gate.client,
         upstream: gate.upstream(route.service)?,
-        choice: if route.sticky { Choice::By(client_key(arrival)) } else { Choice::InTurn },
+        choice: if route.sticky { Choice::By(client_key(arrival)) } else { Choice::LessBusy },
+        // A poll that is held until something happens works as little as a socket.
+        counted: upgrade || route.kind != Kind::Socket,
         // Services answer GET; what HEAD leaves out is left out here.
         method: if is_head { Method::GET } else { method(request)? },
         target: target(request, route, entry)?,
@@ -77,11 +79,11 @@ pub async fn forward(
     let mut timer = Box::pin(sleep_until(deadline));
     let answered = exchange.run(&mut upload, &mut timer).await;
     if route.limit == Class::Code
-        && !answered.as_ref().is_ok_and(|answer| answer.status() == http::StatusCode::NOT_FOUND)
+        && !answered.as_ref().is_ok_and(|(answer, _)| answer.status() == http::StatusCode::NOT_FOUND)
     {
         gate.limits.give_back(route.limit, None, *address).await;
     }
-    let answer = answered?;
+    let (answer, lease) = answered?;
     let login_id = caller.person.map(|person| person.login_id);
     match (answer.status(), tunnelled) {
         (http::StatusCode::SWITCHING_PROTOCOLS, Some(payload)) => {
@@ -93,7 +95,7 @@ pub async fn forward(
                 let body = Download::new(incoming, size, upload.filter(|_| !is_head), timer);
                 match route.kind {
                     Kind::Stream => body.lasting(gate.revocations.watch(login_id)),
-                    _ => body,
+                    _ => body.holding(lease),
                 }
             };
             pass_on(answer, is_head, caller.person.is_some(), body)

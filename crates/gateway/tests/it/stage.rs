@@ -41,13 +41,14 @@ pub(crate) struct Setting {
     redis: Option<RedisConfig>,
     trusted_hops: usize,
     limits: Profile,
+    max_in_flight: usize,
 }
 
 impl Default for Setting {
     fn default() -> Self {
         // A test asks as often as it likes, unless it is about that.
         let limits = Profile::Generous;
-        Self { addresses: HashMap::new(), timeout: None, redis: None, trusted_hops: 0, limits }
+        Self { addresses: HashMap::new(), timeout: None, redis: None, trusted_hops: 0, limits, max_in_flight: 512 }
     }
 }
 
@@ -79,6 +80,12 @@ impl Setting {
     /// Limits as in production.
     pub(crate) fn strict(mut self) -> Self {
         self.limits = Profile::Strict;
+        self
+    }
+
+    /// Leaves room for so many requests at each service.
+    pub(crate) fn max_in_flight(mut self, count: usize) -> Self {
+        self.max_in_flight = count;
         self
     }
 
@@ -122,6 +129,8 @@ impl Setting {
             public_url: OWN.parse().unwrap(),
             trusted_hops: self.trusted_hops,
             rate_limits: self.limits,
+            max_in_flight: self.max_in_flight,
+            max_in_flight_per_address: 512,
         };
         let gateway = gateway::build(&config, Clock::system()).unwrap();
         let (addr, admin) = (gateway.addr(), gateway.admin_addr());

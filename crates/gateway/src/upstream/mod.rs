@@ -1,0 +1,336 @@
+//! The addresses of a service: which one is next, and which ones are better left alone for a while.
+//!
+//! Of two addresses the one with fewer requests in flight is next: one that is slow or far gets fewer by itself, and
+//! nobody has to know the state of all. What is more than an address, or the service, can take at once is refused here
+//! rather than left to wait.
+
+mod address;
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use address::Standing;
+pub use address::{Address, Lease};
+use chassis::{
+    client::RetryBudget,
+    problem::{Outcome, Problem},
+};
+use domain::principal::Service;
+use http::StatusCode;
+use tokio::time::Instant;
+use url::Url;
+
+use crate::faults::OVERLOADED;
+
+/// How long an address is avoided after it refused or broke off: about as long as a process takes to start again.
+const AVOID_BROKEN: Duration = Duration::from_secs(3);
+/// How long an address is avoided after it said that it is about to stop.
+const AVOID_DRAINING: Duration = Duration::from_secs(10);
+
+/// Most requests in flight.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// At a service.
+    pub service: usize,
+    /// At one of its addresses.
+    pub address: usize,
+}
+
+/// The addresses of one service, shared by all workers.
+pub struct Upstream {
+    /// Which service.
+    pub service: Service,
+    /// Limits retries of calls to it.
+    pub budget: RetryBudget,
+    addresses: Vec<Arc<Address>>,
+    in_flight: Arc<AtomicUsize>,
+    room: Room,
+    turn: AtomicUsize,
+    started: Instant,
+}
+
+/// How an address is chosen.
+#[derive(Clone, Copy, Debug)]
+pub enum Choice {
+    /// The less busy of two.
+    LessBusy,
+    /// The same for the same key, while it can be used.
+    By(u64),
+}
+
+impl Upstream {
+    /// Takes the addresses of a service.
+    ///
+    /// # Errors
+    /// Returns a problem when an address is none.
+    pub fn new(service: Service, urls: &[Url], room: Room) -> Outcome<Self> {
+        let addresses = urls.iter().map(|url| Address::new(url).map(Arc::new));
+        Ok(Self {
+            service,
+            budget: RetryBudget::default(),
+            addresses: addresses.collect::<Outcome<_>>()?,
+            in_flight: Arc::default(),
+            room,
+            turn: AtomicUsize::new(0),
+            started: Instant::now(),
+        })
+    }
+
+    /// Chooses an address, if possible not the one that was `tried`, and if possible not an avoided one; when all are
+    /// avoided, the one whose time is over first. A request that is not `counted` takes nobody's room.
+    ///
+    /// # Errors
+    /// 503 when the service has no address at all, or no room.
+    pub fn choose(&self, choice: Choice, counted: bool, tried: Option<&Address>) -> Outcome<Lease> {
+        if counted && self.in_flight.load(Relaxed) >= self.room.service {
+            return Err(self.overloaded());
+        }
+        let now = self.now();
+        // A second try is nobody's turn: it would make the same address the first of every request.
+        let turn = if tried.is_none() { self.turn.fetch_add(1, Relaxed) } else { self.turn.load(Relaxed) };
+        let has_room = |address: &Address| !counted || address.in_flight() < self.room.address;
+        let was_tried = |address: &Address| tried.is_some_and(|tried| std::ptr::eq(tried, address));
+        let good = |address: &&Arc<Address>| {
+            has_room(address) && !was_tried(address) && !matches!(address.standing(now), Standing::Avoided(_))
+        };
+        // Each round that finds nothing lost a race for a probe.
+        for _ in &self.addresses {
+            let chosen = match choice {
+                Choice::LessBusy => self.less_busy(turn, good),
+                Choice::By(key) => self.addresses.iter().filter(good).min_by_key(|address| rank(address, key)),
+            };
+            match chosen.map(|address| (address, address.standing(now))) {
+                None => break,
+                Some((address, Standing::Due(due))) if !address.claim_probe(due, now) => {}
+                Some((address, _)) => return Ok(self.lease(address, counted)),
+            }
+        }
+        let with_room = self.addresses.iter().filter(|address| has_room(address));
+        let least_bad = with_room.min_by_key(|address| {
+            let until = match address.standing(now) {
+                Standing::Ready | Standing::Due(_) => 0,
+                Standing::Avoided(until) => until,
+            };
+            (was_tried(address), until)
+        });
+        match least_bad {
+            Some(address) => Ok(self.lease(address, counted)),
+            None if self.addresses.is_empty() => Err(Problem::unavailable("the service has no address")),
+            None => Err(self.overloaded()),
+        }
+    }
+
+    /// Takes the address whose turn it is, or another one that is less busy.
+    fn less_busy(&self, turn: usize, good: impl Fn(&&Arc<Address>) -> bool) -> Option<&Arc<Address>> {
+        let count = self.addresses.iter().filter(&good).count();
+        let nth = |at: usize| self.addresses.iter().filter(&good).nth(at);
+        let first = turn.checked_rem(count)?;
+        let (one, other) = (nth(first)?, nth((first + 1 + scatter(turn) % (count - 1).max(1)) % count));
+        Some(other.filter(|other| other.in_flight() < one.in_flight()).unwrap_or(one))
+    }
+
+    fn lease(&self, address: &Arc<Address>, counted: bool) -> Lease {
+        Lease::take(address, counted.then_some(&self.in_flight))
+    }
+
+    fn overloaded(&self) -> Problem {
+        metrics::counter!("upstream_overloaded_total", "service" => self.service.name()).increment(1);
+        Problem::from(OVERLOADED)
+    }
+
+    /// Leaves an address alone for some seconds: it refused, or broke off before it answered.
+    pub fn note_broken(&self, address: &Address) {
+        metrics::counter!("upstream_failures_total", "service" => self.service.name()).increment(1);
+        address.avoid(self.now() + millis(AVOID_BROKEN));
+        self.note_failure(address);
+    }
+
+    /// Takes note of what an address answered.
+    pub fn note_answer(&self, address: &Address, status: StatusCode, is_draining: bool) {
+        if is_draining {
+            address.avoid(self.now() + millis(AVOID_DRAINING));
+        } else if matches!(status.as_u16(), 502..=504) {
+            self.note_failure(address);
+        } else {
+            address.note_success();
+        }
+    }
+
+    /// Ejects an address after too many errors in a row; never more than half of all, because when most of them fail it
+    /// is not they who are at fault.
+    fn note_failure(&self, address: &Address) {
+        let now = self.now();
+        if !address.note_failure() || address.is_ejected(now) {
+            return;
+        }
+        let ejected = self.addresses.iter().filter(|address| address.is_ejected(now)).count();
+        if (ejected + 1) * 2 <= self.addresses.len() {
+            metrics::counter!("upstream_ejections_total", "service" => self.service.name()).increment(1);
+            address.eject(now);
+        }
+    }
+
+    /// At least 1: 0 stands for never.
+    fn now(&self) -> u64 {
+        millis(self.started.elapsed()) + 1
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 2)
+}
+
+/// Spreads consecutive numbers (Knuth's multiplicative hash), so that the second of two is anybody.
+fn scatter(turn: usize) -> usize {
+    turn.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32
+}
+
+/// Ranks the addresses for a key in an order that a lost or new address changes for few keys only (rendezvous).
+fn rank(address: &Address, key: u64) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (key, address.authority.as_str()).hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOM: Room = Room { service: 8, address: 4 };
+    const BUSY: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
+
+    fn upstream(count: u16) -> Upstream {
+        let urls: Vec<Url> = (1..=count).map(|port| format!("http://127.0.0.1:{port}").parse().unwrap()).collect();
+        Upstream::new(Service::Memo, &urls, ROOM).unwrap()
+    }
+
+    fn port_of(lease: &Lease) -> u16 {
+        lease.address().authority.port_u16().unwrap()
+    }
+
+    fn port(upstream: &Upstream, choice: Choice, tried: Option<&Address>) -> u16 {
+        port_of(&upstream.choose(choice, true, tried).unwrap())
+    }
+
+    fn ports(upstream: &Upstream, count: usize) -> Vec<u16> {
+        (0..count).map(|_| port(upstream, Choice::LessBusy, None)).collect()
+    }
+
+    fn fail(upstream: &Upstream, at: usize, times: usize) {
+        (0..times).for_each(|_| upstream.note_answer(&upstream.addresses[at], BUSY, false));
+    }
+
+    async fn later(seconds: u64) {
+        tokio::time::advance(Duration::from_secs(seconds) + Duration::from_millis(1)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn quiet_addresses_take_turns() {
+        assert_eq!(ports(&upstream(3), 6), [1, 2, 3, 1, 2, 3]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_busy_address_is_left_to_its_work() {
+        let upstream = upstream(2);
+        let held: Vec<Lease> = (0..3).map(|_| Lease::take(&upstream.addresses[0], Some(&upstream.in_flight))).collect();
+        assert_eq!(ports(&upstream, 4), [2; 4]);
+        drop(held);
+        assert!(ports(&upstream, 4).contains(&1));
+        assert_eq!((upstream.in_flight.load(Relaxed), upstream.addresses[0].in_flight()), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_more_than_there_is_room_for_is_refused() {
+        let (one, three) = (upstream(1), upstream(3));
+        let take = |upstream: &Upstream| upstream.choose(Choice::LessBusy, true, None);
+        let held: Vec<Lease> = (0..4).map(|_| take(&one).unwrap()).collect();
+        assert_eq!(take(&one).err().unwrap().code(), "overloaded");
+        assert!(one.choose(Choice::LessBusy, false, None).is_ok());
+        drop(held);
+        assert!(take(&one).is_ok());
+        let held: Vec<Lease> = (0..8).map(|_| take(&three).unwrap()).collect();
+        assert_eq!(take(&three).err().unwrap().code(), "overloaded");
+        drop(held);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_broken_address_is_left_alone_for_a_while_and_then_probed_once() {
+        let upstream = upstream(2);
+        let first = upstream.addresses[0].clone();
+        upstream.note_broken(&first);
+        assert_eq!(ports(&upstream, 4), [2; 4]);
+        later(3).await;
+        let probing = ports(&upstream, 6);
+        assert_eq!(probing.iter().filter(|port| **port == 1).count(), 1, "{probing:?}");
+        upstream.note_answer(&first, StatusCode::OK, false);
+        assert!(ports(&upstream, 2).contains(&1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn errors_in_a_row_eject_an_address_for_longer_each_time() {
+        let upstream = upstream(2);
+        fail(&upstream, 0, 4);
+        upstream.note_answer(&upstream.addresses[0], StatusCode::OK, false);
+        fail(&upstream, 0, 4);
+        assert!(ports(&upstream, 2).contains(&1));
+        // Those in flight at the time count once.
+        fail(&upstream, 0, 10);
+        for pause in [3, 6, 12, 24, 30, 30] {
+            later(pause - 1).await;
+            assert_eq!(ports(&upstream, 4), [2; 4], "{pause}");
+            later(1).await;
+            assert!(ports(&upstream, 2).contains(&1), "{pause}");
+            fail(&upstream, 0, 1);
+        }
+        later(31 + 31).await;
+        upstream.note_answer(&upstream.addresses[0], StatusCode::OK, false);
+        fail(&upstream, 0, 5);
+        later(3).await;
+        assert!(ports(&upstream, 2).contains(&1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_than_half_of_all_are_ejected() {
+        for (count, most) in [(1, 0), (2, 1), (3, 1), (4, 2)] {
+            let upstream = upstream(count);
+            (0..usize::from(count)).for_each(|at| fail(&upstream, at, 9));
+            let now = upstream.now();
+            let ejected = upstream.addresses.iter().filter(|address| address.is_ejected(now)).count();
+            assert_eq!(ejected, most, "{count}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_all_are_avoided_the_one_whose_time_is_over_first_is_used() {
+        let upstream = upstream(2);
+        let (first, second) = (upstream.addresses[0].clone(), upstream.addresses[1].clone());
+        upstream.note_answer(&second, StatusCode::OK, true);
+        upstream.note_broken(&first);
+        assert_eq!(port(&upstream, Choice::LessBusy, None), 1);
+        assert_eq!(port(&upstream, Choice::LessBusy, Some(&first)), 2);
+        upstream.note_answer(&second, StatusCode::OK, false);
+        assert_eq!(port(&upstream, Choice::LessBusy, None), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_keeps_its_address_and_keys_are_spread() {
+        let upstream = upstream(3);
+        let by_key = || (0..100).map(|key| port(&upstream, Choice::By(key), None)).collect::<Vec<u16>>();
+        let ports = by_key();
+        assert_eq!(ports, by_key());
+        assert!([1, 2, 3].iter().all(|port| ports.contains(port)));
+        let seventh = upstream.choose(Choice::By(7), true, None).unwrap();
+        assert_ne!(port(&upstream, Choice::By(7), Some(seventh.address())), ports[7]);
+    }
+
+    #[test]
+    fn a_service_without_addresses_is_unavailable() {
+        assert_eq!(upstream(0).choose(Choice::LessBusy, true, None).err().unwrap().code(), "unavailable");
+    }
+}
