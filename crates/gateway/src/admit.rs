@@ -5,10 +5,12 @@ use domain::{fault::common, principal::Principal};
 use http::HeaderValue;
 
 use crate::{
+    faults::INVALID_TICKET,
     gate::{Arrival, Gate, Notes},
     identity::{Credential, credential},
     limit::{Taken, Who},
     route::{Access, Route},
+    ticket::{self, Burnt},
 };
 
 /// Who makes a request.
@@ -18,6 +20,14 @@ pub struct Caller {
     pub person: Option<Principal>,
     /// A token that only the service can judge.
     pub guest_token: Option<HeaderValue>,
+    /// The ticket that told who it is.
+    pub ticket: Option<Burnt>,
+}
+
+impl Caller {
+    fn person(person: Principal) -> Self {
+        Self { person: Some(person), ..Self::default() }
+    }
 }
 
 /// Recognises whoever makes a request, and counts it.
@@ -32,6 +42,9 @@ pub async fn admit(
     upgrade: bool,
     notes: &mut Notes,
 ) -> Outcome<Caller> {
+    if let Some(ticket) = ticket::shown(arrival.request, route.kind, upgrade)? {
+        return admit_by_ticket(gate, arrival, route, ticket, notes).await;
+    }
     let recognised = recognise(gate, arrival, route, upgrade);
     let person = recognised.as_ref().ok().and_then(|caller| caller.person).map(|person| person.user_id);
     count(gate.limits.take_usual(Who::new(person, arrival.address)), notes)?;
@@ -40,6 +53,28 @@ pub async fn admit(
         count(taken, notes)?;
     }
     Ok(caller)
+}
+
+/// Lets in whoever a ticket was given to; a cookie beside it was the browser's idea, and says nothing.
+async fn admit_by_ticket(
+    gate: &Gate,
+    arrival: &Arrival<'_>,
+    route: &Route,
+    ticket: &str,
+    notes: &mut Notes,
+) -> Outcome<Caller> {
+    // Counted before it is redeemed, so that made-up ones stop here.
+    let whoever = Who::new(None, arrival.address);
+    count(gate.limits.take_usual(whoever), notes)?;
+    match gate.tickets.redeem(ticket).await? {
+        Some((person, burnt)) if !gate.revocations.contains(person.login_id) => {
+            gate.limits.give_back_usual(whoever);
+            count(gate.limits.take_usual(Who::Person(person.user_id)), notes)?;
+            Ok(Caller { ticket: Some(burnt), ..Caller::person(person) })
+        }
+        None if route.access == Access::Guest => Ok(Caller::default()),
+        _ => Err(INVALID_TICKET.into()),
+    }
 }
 
 /// Keeps what the answer tells about a limit, and refuses what is over it.
@@ -60,10 +95,10 @@ fn recognise(gate: &Gate, arrival: &Arrival<'_>, route: &Route, upgrade: bool) -
     let caller = match credential(request.headers())? {
         Credential::None => Caller::default(),
         Credential::Bearer(token) => match gate.identities.recognise(token) {
-            Ok(person) => Caller { person: Some(person), guest_token: None },
+            Ok(person) => Caller::person(person),
             Err(_not_ours) if route.access == Access::Guest => {
                 let token = HeaderValue::from_str(token).map_err(|_not_text| Problem::from(common::INVALID_TOKEN))?;
-                Caller { person: None, guest_token: Some(token) }
+                Caller { guest_token: Some(token), ..Caller::default() }
             }
             Err(refused) => return Err(refused),
         },
@@ -72,7 +107,7 @@ fn recognise(gate: &Gate, arrival: &Arrival<'_>, route: &Route, upgrade: bool) -
                 asking.require_known()?;
             }
             match gate.identities.recognise(token) {
-                Ok(person) => Caller { person: Some(person), guest_token: None },
+                Ok(person) => Caller::person(person),
                 // A browser sends a stale cookie along whether the page means it or not, and cannot leave it out of a
                 // WebSocket's handshake; the page's own ticket or first frame says who it is. And whoever leaves with a
                 // stale cookie wants to be rid of it.

@@ -32,6 +32,8 @@ use crate::{
     page::Pages,
     revocation::{Feed, Revocations},
     route::{self, Router},
+    seen::SeenLogins,
+    ticket::Tickets,
     upstream::{Room, Upstream},
 };
 
@@ -78,12 +80,22 @@ pub fn build(config: &GatewayConfig, clock: Clock) -> Outcome<Gateway> {
     let lifecycle = Lifecycle::new();
     let redis = Redis::new(&config.redis).map_err(Problem::unexpected)?;
     let signer = config.signing.signer(Service::Gateway).map_err(Problem::unexpected)?;
-    let auth_urls = config.services.auth_urls.0.clone();
-    let auth = Peer::new(Service::Auth, auth_urls, Some(signer.clone()), clock.clone()).map_err(Problem::unexpected)?;
+    // One each: when nobody hears what is seen, tickets are still redeemed.
+    let auth = || {
+        let urls = config.services.auth_urls.0.clone();
+        Peer::new(Service::Auth, urls, Some(signer.clone()), clock.clone()).map_err(Problem::unexpected)
+    };
     let revocations = Revocations::new(clock.clone(), lifecycle.stopping());
-    let feed = Feed::start(revocations.clone(), auth, redis.clone(), &lifecycle);
-    let limits = Limits::new(config.rate_limits, redis.clone());
-    let shared = shared(config, revocations, limits, signer, clock.clone())?;
+    let feed = Feed::start(revocations.clone(), auth()?, redis.clone(), &lifecycle);
+    let seen = SeenLogins::default();
+    seen.tell(auth()?, &lifecycle);
+    let learnt = Learnt {
+        revocations,
+        seen,
+        tickets: Arc::new(Tickets::new(auth()?)),
+        limits: Arc::new(Limits::new(config.rate_limits, redis.clone())),
+    };
+    let shared = shared(config, learnt, signer.clone(), clock.clone())?;
 
     let admin = listen_for_operators(config, &lifecycle, clock.clone(), health(&lifecycle, feed, redis))?;
     let public = listen_for_people(config, &lifecycle, clock, shared)?;
@@ -91,13 +103,15 @@ pub fn build(config: &GatewayConfig, clock: Clock) -> Outcome<Gateway> {
     Ok(Gateway { bound: public.beside(admin), admin_addr })
 }
 
-fn shared(
-    config: &GatewayConfig,
+/// What a gateway knows from others, and they from it.
+struct Learnt {
     revocations: Revocations,
-    limits: Limits,
-    signer: Signer,
-    clock: Clock,
-) -> Outcome<Shared> {
+    seen: SeenLogins,
+    tickets: Arc<Tickets>,
+    limits: Arc<Limits>,
+}
+
+fn shared(config: &GatewayConfig, learnt: Learnt, signer: Signer, clock: Clock) -> Outcome<Shared> {
     let services: Vec<(Service, Vec<Url>)> =
         config.services.all().into_iter().map(|(service, urls)| (service, urls.to_vec())).collect();
     let room = Room { service: config.max_in_flight, address: config.max_in_flight_per_address };
@@ -114,8 +128,10 @@ fn shared(
         router: Arc::new(Router::new()),
         origins: Arc::new(AllowedOrigins::new(config)),
         upstreams: Arc::new(upstreams),
-        revocations,
-        limits: Arc::new(limits),
+        revocations: learnt.revocations,
+        limits: learnt.limits,
+        tickets: learnt.tickets,
+        seen: learnt.seen,
         pages: Arc::new(pages),
         access_tokens: config.access.tokens(),
         signer,

@@ -32,6 +32,13 @@ pub const TWO_CREDENTIALS: Fault = Fault::new(
     "인증 정보는 하나만 보내 주세요.",
     "Send a bearer token or a login cookie, not both.",
 );
+/// A ticket that is used, expired or made up.
+pub const INVALID_TICKET: Fault = Fault::new(
+    Kind::Unauthenticated,
+    "invalid_ticket",
+    "유효하지 않은 입장권입니다. 새로 받아 주세요.",
+    "The ticket is not valid. Please get a new one.",
+);
 /// A page that is not on the list wants to act for whoever is logged in.
 pub const ORIGIN_NOT_ALLOWED: Fault = Fault::new(
     Kind::Forbidden,

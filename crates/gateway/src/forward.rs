@@ -1,6 +1,9 @@
 //! A request that a service answers: who makes it, the way there, and the way back.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::{
+    borrow::Cow,
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -20,7 +23,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
-    admit::admit,
+    admit::{Caller, admit},
     download::{Download, LeftOut},
     exchange::Exchange,
     faults::{BAD_UPSTREAM, UPGRADE_NOT_SUPPORTED},
@@ -28,6 +31,7 @@ use crate::{
     headers::{self, Outgoing},
     limit::Class,
     route::{Entry, Kind, Route},
+    ticket::Burnt,
     tunnel,
     upload::Upload,
     upstream::Choice,
@@ -63,7 +67,7 @@ pub async fn forward(
         counted: upgrade || route.kind != Kind::Socket,
         // Services answer GET; what HEAD leaves out is left out here.
         method: if is_head { Method::GET } else { method(request)? },
-        target: target(request, route, entry)?,
+        target: target(request, route, entry, &caller)?,
         outgoing: Outgoing {
             request,
             route,
@@ -87,7 +91,7 @@ pub async fn forward(
     let login_id = caller.person.map(|person| person.login_id);
     match (answer.status(), tunnelled) {
         (http::StatusCode::SWITCHING_PROTOCOLS, Some(payload)) => {
-            tunnel::open(answer, payload, gate.revocations.watch(login_id)).await
+            tunnel::open(answer, payload, gate.revocations.watch(login_id), caller.ticket.as_ref()).await
         }
         (http::StatusCode::SWITCHING_PROTOCOLS, None) => Err(BAD_UPSTREAM.into()),
         _ => {
@@ -119,8 +123,9 @@ fn method(request: &HttpRequest) -> Outcome<Method> {
     Method::from_bytes(request.method().as_str().as_bytes()).map_err(Problem::unexpected)
 }
 
-/// Builds the target a service sees: the checked path under the service's own name for it, and the query as it came.
-fn target(request: &HttpRequest, route: &Route, entry: &Entry) -> Outcome<PathAndQuery> {
+/// Builds the target a service sees: the checked path under the service's own name for it, and the query as it came, but
+/// for a ticket that has been redeemed.
+fn target(request: &HttpRequest, route: &Route, entry: &Entry, caller: &Caller) -> Outcome<PathAndQuery> {
     let uri = request.uri();
     let path = uri.path();
     let path = match path.strip_suffix('/') {
@@ -129,13 +134,17 @@ fn target(request: &HttpRequest, route: &Route, entry: &Entry) -> Outcome<PathAn
         _ => path,
     };
     let (prefix, rest) = entry.upstream_path(path);
-    let query = uri.query();
-    let mut target = String::with_capacity(prefix.len() + rest.len() + 1 + query.map_or(0, str::len));
+    let query = uri.query().map(|query| match caller.ticket {
+        Some(_) => Cow::Owned(Burnt::other_parameters(query)),
+        None => Cow::Borrowed(query),
+    });
+    let mut target =
+        String::with_capacity(prefix.len() + rest.len() + 1 + query.as_ref().map_or(0, |query| query.len()));
     target.push_str(prefix);
     target.push_str(rest);
-    if let Some(query) = query {
+    if let Some(query) = query.filter(|query| !query.is_empty()) {
         target.push('?');
-        target.push_str(query);
+        target.push_str(&query);
     }
     PathAndQuery::from_maybe_shared(Bytes::from(target)).map_err(|_strange| Problem::from(crate::faults::BAD_PATH))
 }

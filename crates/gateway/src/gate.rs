@@ -33,6 +33,8 @@ use crate::{
     path,
     revocation::Revocations,
     route::{Kind, Route, Router},
+    seen::SeenLogins,
+    ticket::Tickets,
     upstream::Upstream,
 };
 
@@ -57,6 +59,10 @@ pub struct Shared {
     pub limits: Arc<Limits>,
     /// What the gateway answers by itself.
     pub pages: Arc<Pages>,
+    /// Redeems tickets.
+    pub tickets: Arc<Tickets>,
+    /// The logins at work.
+    pub seen: SeenLogins,
     /// Verifies access tokens.
     pub access_tokens: AccessTokens,
     /// Signs internal tokens.
@@ -96,6 +102,8 @@ pub struct Gate {
     pub client: Client,
     /// Recognises people.
     pub identities: Identities,
+    /// Redeems tickets.
+    pub tickets: Arc<Tickets>,
     /// Proves to services who calls.
     pub internal_tokens: InternalTokens,
     /// The ended logins.
@@ -118,7 +126,13 @@ impl Gate {
     pub fn new(shared: Shared) -> Self {
         Self {
             client: Client::new(),
-            identities: Identities::new(shared.access_tokens, shared.revocations.clone(), shared.clock.clone()),
+            identities: Identities::new(
+                shared.access_tokens,
+                shared.revocations.clone(),
+                shared.seen,
+                shared.clock.clone(),
+            ),
+            tickets: shared.tickets,
             internal_tokens: InternalTokens::new(shared.signer, shared.clock),
             revocations: shared.revocations,
             limits: shared.limits,

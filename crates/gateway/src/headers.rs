@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use crate::{
     admit::Caller,
     route::{Kind, Route},
+    ticket::Burnt,
 };
 
 /// A guest's own token, which the service gave out and judges.
@@ -66,6 +67,15 @@ impl Outgoing<'_> {
                 continue;
             }
             headers.append(name, HeaderValue::from_bytes(bytes).map_err(Problem::unexpected)?);
+        }
+        if self.caller.ticket.is_some() {
+            headers.remove(header::SEC_WEBSOCKET_PROTOCOL);
+            if let Some(others) = Burnt::other_protocols(self.request.headers()) {
+                headers.insert(
+                    header::SEC_WEBSOCKET_PROTOCOL,
+                    HeaderValue::try_from(others).map_err(Problem::unexpected)?,
+                );
+            }
         }
         headers.insert(header::AUTHORIZATION, self.authorization.clone());
         if let Some(token) = &self.caller.guest_token {

@@ -9,10 +9,10 @@ use chassis::{
     problem::{Outcome, Problem},
     recent::Recent,
 };
-use domain::{fault::common, principal::Principal};
+use domain::{contract::LoginSeen, fault::common, principal::Principal};
 use sha2::{Digest, Sha256};
 
-use crate::{faults::TWO_CREDENTIALS, revocation::Revocations};
+use crate::{faults::TWO_CREDENTIALS, revocation::Revocations, seen::SeenLogins};
 
 /// The cookie that holds the access token for browsers.
 const ACCESS_COOKIE: &str = "maru_at";
@@ -66,18 +66,30 @@ pub fn credential(headers: &HeaderMap) -> Outcome<Credential<'_>> {
     Ok(Credential::Bearer(token))
 }
 
+/// How often the use of a token is noted, seconds.
+const NOTE_EVERY: i64 = 60;
+
 /// Recognises access tokens, and remembers those it has verified; one per worker.
 pub struct Identities {
     tokens: AccessTokens,
     revocations: Revocations,
     clock: Clock,
-    verified: RefCell<Recent<[u8; 32], Access>>,
+    seen: SeenLogins,
+    verified: RefCell<Recent<[u8; 32], Known>>,
+}
+
+/// A verified token.
+#[derive(Clone, Copy)]
+struct Known {
+    access: Access,
+    /// When its use was last noted, seconds since 1970.
+    noted_at: i64,
 }
 
 impl Identities {
-    /// Recognises what `tokens` verifies and `revocations` does not name.
-    pub fn new(tokens: AccessTokens, revocations: Revocations, clock: Clock) -> Self {
-        Self { tokens, revocations, clock, verified: RefCell::new(Recent::new(REMEMBERED)) }
+    /// Recognises what `tokens` verifies and `revocations` does not name; notes in `seen` whom it recognised.
+    pub fn new(tokens: AccessTokens, revocations: Revocations, seen: SeenLogins, clock: Clock) -> Self {
+        Self { tokens, revocations, clock, seen, verified: RefCell::new(Recent::new(REMEMBERED)) }
     }
 
     /// Returns who a token speaks for.
@@ -87,18 +99,25 @@ impl Identities {
     pub fn recognise(&self, token: &str) -> Outcome<Principal> {
         let now = self.clock.now();
         let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-        let remembered = self.verified.borrow_mut().get(&digest).filter(|access| access.expires_at > now);
-        let access = if let Some(access) = remembered {
-            access
+        let remembered = self.verified.borrow_mut().get(&digest).filter(|known| known.access.expires_at > now);
+        let mut known = if let Some(known) = remembered {
+            known
         } else {
             let access = self.tokens.verify(token, now).map_err(|_refused| refused("not an access token of ours"))?;
-            self.verified.borrow_mut().put(digest, access);
-            access
+            Known { access, noted_at: i64::MIN }
         };
-        if self.revocations.contains(access.principal.login_id) {
+        let Principal { login_id, .. } = known.access.principal;
+        if self.revocations.contains(login_id) {
             return Err(refused("its login has ended"));
         }
-        Ok(access.principal)
+        if now.timestamp().saturating_sub(known.noted_at) >= NOTE_EVERY {
+            let refresh_counter = known.access.refresh_counter;
+            if self.seen.note(LoginSeen { login_id, refresh_counter, at: now.into() }) {
+                known.noted_at = now.timestamp();
+            }
+            self.verified.borrow_mut().put(digest, known);
+        }
+        Ok(known.access.principal)
     }
 }
 
@@ -150,7 +169,7 @@ mod tests {
         let clock = Clock::manual(DateTime::from_timestamp(1_800_000_000, 0).unwrap());
         let tokens = AccessTokens::new(&SecretString::from("0123456789abcdef0123456789abcdef"));
         let revocations = Revocations::new(clock.clone(), tokio_util::sync::CancellationToken::new());
-        let identities = Identities::new(tokens.clone(), revocations.clone(), clock.clone());
+        let identities = Identities::new(tokens.clone(), revocations.clone(), SeenLogins::default(), clock.clone());
         let issue = || {
             let principal = Principal { user_id: clock.id(), login_id: clock.id(), role: Role::User };
             (principal, tokens.issue(principal, 0, clock.now(), Duration::from_mins(1)).unwrap())

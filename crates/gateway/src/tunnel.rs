@@ -13,6 +13,7 @@ use std::{
 use actix_web::{
     HttpResponse,
     body::{BodySize, MessageBody},
+    http::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL},
     web::Payload,
 };
 use bytes::Bytes;
@@ -31,18 +32,24 @@ use tokio::{
 };
 use tokio_util::{io::ReaderStream, sync::WaitForCancellationFutureOwned};
 
-use crate::{headers, revocation::Watch};
+use crate::{headers, revocation::Watch, ticket::Burnt};
 
 /// Bytes read from a service at once; small, because most tunnels are quiet most of the time.
 const BUFFER: usize = 8 * 1024;
 /// How long the last words of a client that has left may take to reach the service.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
-/// Turns a service's 101 into the client's, with a tunnel behind it.
+/// Turns a service's 101 into the client's, with a tunnel behind it; a `ticket` it was opened with is the subprotocol,
+/// unless the service selected another.
 ///
 /// # Errors
 /// Returns a problem when the service's connection cannot be taken over.
-pub async fn open(mut answer: Response<Incoming>, payload: Payload, watch: Watch) -> Outcome<HttpResponse> {
+pub async fn open(
+    mut answer: Response<Incoming>,
+    payload: Payload,
+    watch: Watch,
+    ticket: Option<&Burnt>,
+) -> Outcome<HttpResponse> {
     let upgraded = hyper::upgrade::on(&mut answer).await.map_err(Problem::unavailable)?;
     let (read, write) = tokio::io::split(TokioIo::new(upgraded));
     let (hang_up, over) = oneshot::channel();
@@ -56,6 +63,12 @@ pub async fn open(mut answer: Response<Incoming>, payload: Payload, watch: Watch
     };
     let mut response = HttpResponse::SwitchingProtocols().upgrade("websocket").body(downward);
     headers::copy_to_client(answer.headers(), response.headers_mut());
+    if let Some(ticket) = ticket
+        && !response.headers().contains_key(SEC_WEBSOCKET_PROTOCOL)
+    {
+        let protocol = HeaderValue::try_from(ticket.protocol()).map_err(Problem::unexpected)?;
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
     response.extensions_mut().insert(PassedOn);
     Ok(response)
 }

@@ -89,11 +89,21 @@ impl Limits {
 
     /// Counts a request at the usual limit.
     pub fn take_usual(&self, who: Who) -> Taken {
-        let limit = match who {
+        let limit = self.usual(who);
+        judged(limit, self.local.take(&(limit.name, who), limit.rate))
+    }
+
+    /// Forgets a request that turned out to be somebody else's.
+    pub fn give_back_usual(&self, who: Who) {
+        let limit = self.usual(who);
+        self.local.give_back(&(limit.name, who), limit.rate);
+    }
+
+    fn usual(&self, who: Who) -> &Limit {
+        match who {
             Who::Person(_) => &self.table.user,
             Who::Address(_) => &self.table.address,
-        };
-        judged(limit, self.local.take(&(limit.name, who), limit.rate))
+        }
     }
 
     /// Counts a request at its route's own limit, if it has one.

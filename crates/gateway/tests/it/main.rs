@@ -12,7 +12,9 @@ mod pages;
 mod paths;
 mod routes;
 mod scripted;
+mod seen;
 mod stage;
+mod tickets;
 mod tunnels;
 
 pub(crate) use stage::{Caller, Stage};

@@ -22,7 +22,7 @@ use crate::{
 
 const LIMIT: Duration = Duration::from_secs(10);
 const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
-    sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nsec-websocket-protocol: ticket.t1\r\n\r\n";
+    sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nsec-websocket-protocol: chat.v1\r\n\r\n";
 
 fn handshake(extra: &str) -> String {
     format!(
@@ -60,10 +60,10 @@ async fn echoing(greeting: &'static str) -> std::net::SocketAddr {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_said_with_the_head_and_with_the_101_arrives() {
     let stage = before(echoing("hello").await).await;
-    let (mut stream, answered, mut heard) = open(&stage, "sec-websocket-protocol: ticket.t1\r\n", b"early").await;
+    let (mut stream, answered, mut heard) = open(&stage, "sec-websocket-protocol: chat.v1\r\n", b"early").await;
     assert!(answered.starts_with("HTTP/1.1 101 "), "{answered}");
     for line in
-        ["upgrade: websocket", "connection: upgrade", "sec-websocket-accept: s3pp", "sec-websocket-protocol: ticket.t1"]
+        ["upgrade: websocket", "connection: upgrade", "sec-websocket-accept: s3pp", "sec-websocket-protocol: chat.v1"]
     {
         assert_eq!(answered.to_lowercase().matches(line).count(), 1, "{line}: {answered}");
     }
@@ -176,7 +176,7 @@ async fn the_handshake_carries_what_sockets_need_and_who_it_is() {
     let (_, person) = stage.person();
     let token = person.token.unwrap();
     let extra = format!(
-        "origin: {PAGE}\r\nsec-websocket-protocol: ticket.t1\r\nsec-websocket-extensions: permessage-deflate\r\n\
+        "origin: {PAGE}\r\nsec-websocket-protocol: chat.v1\r\nsec-websocket-extensions: permessage-deflate\r\n\
          cookie: a=b\r\nx-user-id: forged\r\nauthorization: Bearer {token}\r\n"
     );
     open(&stage, &extra, b"").await;
@@ -187,7 +187,7 @@ async fn the_handshake_carries_what_sockets_need_and_who_it_is() {
         "upgrade: websocket",
         "sec-websocket-version: 13",
         "sec-websocket-key: dghlihnhbxbszsbub25jzq==",
-        "sec-websocket-protocol: ticket.t1",
+        "sec-websocket-protocol: chat.v1",
         "sec-websocket-extensions: permessage-deflate",
         "origin: https://app.example.com",
         "authorization: bearer ey",
