@@ -158,7 +158,8 @@ impl Shared {
         self.alone.forget(&key);
         let command = deadpool_redis::redis::Cmd::del(self.key(key));
         // What stays counted is given back by time.
-        if self.may_ask() && !matches!(tokio::time::timeout(PATIENCE, self.redis.run::<()>(&command)).await, Ok(Ok(()))) {
+        if self.may_ask() && !matches!(tokio::time::timeout(PATIENCE, self.redis.run::<()>(&command)).await, Ok(Ok(())))
+        {
             self.leave_alone();
         }
     }

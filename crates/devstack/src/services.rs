@@ -117,8 +117,6 @@ impl Surroundings {
                 set.to(&format!("{}_URLS", name.to_uppercase()), &urls.join(","));
             }
             set.unless_given("PUBLIC_URL", &self.gateway_url);
-            // Everybody here comes from one address.
-            set.unless_given("RATE_LIMITS", "generous");
         }
         if service == GATEWAY {
             self.add_gateway(&mut set, address);

@@ -4,6 +4,7 @@ use chassis::{
     access::AccessConfig,
     config::{CommonConfig, Config, Faults},
     limit::Profile,
+    peers::{Urls, parse_urls, parts},
     redis::RedisConfig,
     server::HttpConfig,
     telemetry::TelemetryConfig,
@@ -97,28 +98,9 @@ impl ServicesConfig {
     }
 }
 
-/// At least one address of a service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Urls(pub Vec<Url>);
-
 /// Origins as browsers write them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origins(pub Vec<String>);
-
-/// Reads a comma-separated list of `http://host:port`.
-fn parse_urls(text: &str) -> Result<Urls, String> {
-    let form = "each address is of the form http://host:port";
-    let urls: Vec<Url> =
-        parts(text).map(|part| Url::parse(part).map_err(|_not_a_url| form.to_owned())).collect::<Result<_, _>>()?;
-    let plain = |url: &Url| {
-        let only_origin = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-        url.scheme() == "http" && url.has_host() && url.username().is_empty() && url.password().is_none() && only_origin
-    };
-    if urls.is_empty() || !urls.iter().all(plain) {
-        return Err(form.to_owned());
-    }
-    Ok(Urls(urls))
-}
 
 /// Reads a comma-separated list of origins.
 fn parse_origins(text: &str) -> Result<Origins, String> {
@@ -130,10 +112,6 @@ fn parse_origins(text: &str) -> Result<Origins, String> {
     };
     let origins: Option<Vec<String>> = parts(text).map(origin).collect();
     origins.map(Origins).ok_or_else(|| "each origin is of the form https://host[:port]".to_owned())
-}
-
-fn parts(text: &str) -> impl Iterator<Item = &str> {
-    text.split(',').map(str::trim).filter(|part| !part.is_empty())
 }
 
 impl Config for GatewayConfig {

@@ -39,13 +39,6 @@ pub const INVALID_TICKET: Fault = Fault::new(
     "유효하지 않은 입장권입니다. 새로 받아 주세요.",
     "The ticket is not valid. Please get a new one.",
 );
-/// A page that is not on the list wants to act for whoever is logged in.
-pub const ORIGIN_NOT_ALLOWED: Fault = Fault::new(
-    Kind::Forbidden,
-    "origin_not_allowed",
-    "허용되지 않은 출처의 요청입니다.",
-    "Requests from this origin are not allowed.",
-);
 /// Only WebSockets are tunnelled, and only where there are any.
 pub const UPGRADE_NOT_SUPPORTED: Fault = Fault::new(
     Kind::NotImplemented,

@@ -13,7 +13,9 @@ use chassis::{
     problem::{Outcome, Problem},
 };
 
-use crate::{config::GatewayConfig, faults::ORIGIN_NOT_ALLOWED};
+use domain::fault::common;
+
+use crate::config::GatewayConfig;
 
 /// What a page may send beyond what every page may.
 const MAY_SEND: HeaderValue = HeaderValue::from_static(
@@ -66,7 +68,7 @@ impl Asking {
     /// # Errors
     /// 403 `origin_not_allowed`.
     pub fn refuse_strangers(&self) -> Outcome<()> {
-        if matches!(self, Self::Stranger) { Err(Problem::from(ORIGIN_NOT_ALLOWED)) } else { Ok(()) }
+        if matches!(self, Self::Stranger) { Err(Problem::from(common::ORIGIN_NOT_ALLOWED)) } else { Ok(()) }
     }
 
     /// Refuses everything but pages on the list: a cookie goes along with any request a browser makes.
@@ -74,7 +76,7 @@ impl Asking {
     /// # Errors
     /// 403 `origin_not_allowed`.
     pub fn require_known(&self) -> Outcome<()> {
-        if matches!(self, Self::Allowed(_)) { Ok(()) } else { Err(Problem::from(ORIGIN_NOT_ALLOWED)) }
+        if matches!(self, Self::Allowed(_)) { Ok(()) } else { Err(Problem::from(common::ORIGIN_NOT_ALLOWED)) }
     }
 
     /// Returns what the auth service is told about the page.

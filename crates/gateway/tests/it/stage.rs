@@ -8,6 +8,7 @@ use chassis::{
     config::{CommonConfig, Environment},
     lifecycle::Lifecycle,
     limit::Profile,
+    peers::Urls,
     redis::RedisConfig,
     telemetry::{LogFormat, TelemetryConfig},
     token::{KeyPair, SigningConfig, Verifier},
@@ -16,7 +17,7 @@ use domain::{
     locale::Locale,
     principal::{Principal, Role, Service},
 };
-use gateway::config::{GatewayConfig, Origins, ServicesConfig, Urls};
+use gateway::config::{GatewayConfig, Origins, ServicesConfig};
 use reqwest::{Method, RequestBuilder, header::HeaderMap};
 use secrecy::SecretString;
 use serde_json::Value;
