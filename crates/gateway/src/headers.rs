@@ -57,7 +57,11 @@ impl Outgoing<'_> {
     pub fn headers(&self, host: &HeaderValue, remaining_ms: u64) -> Outcome<HeaderMap> {
         let mut headers = HeaderMap::with_capacity(USUAL_COUNT);
         headers.insert(header::HOST, host.clone());
+        let one_hop = self.named_for_one_hop();
         for (name, value) in self.request.headers() {
+            if one_hop.iter().any(|named| named.eq_ignore_ascii_case(name.as_str())) {
+                continue;
+            }
             let Some(name) = self.passes(name.as_str()) else { continue };
             let mut bytes = value.as_bytes();
             if name == header::USER_AGENT {
@@ -96,6 +100,14 @@ impl Outgoing<'_> {
             headers.insert(HeaderName::from_static(ORIGIN_VERDICT), verdict.clone());
         }
         Ok(headers)
+    }
+
+    /// Returns the headers that the client says are for the next hop only: they end here.
+    fn named_for_one_hop(&self) -> Vec<&str> {
+        let lines = self.request.headers().get_all(old::CONNECTION).filter_map(|line| line.to_str().ok());
+        let options = lines.flat_map(|line| line.split(',')).map(str::trim);
+        let usual = ["keep-alive", "close", "upgrade"];
+        options.filter(|option| !usual.iter().any(|usual| usual.eq_ignore_ascii_case(option))).collect()
     }
 
     fn passes(&self, name: &str) -> Option<HeaderName> {

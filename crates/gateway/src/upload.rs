@@ -86,7 +86,7 @@ impl Upload {
             return Err(common::TOO_LARGE.into());
         }
         // Inflating it is work that a few bytes could make large, and no client of ours compresses.
-        if headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+        if headers.get_all(header::CONTENT_ENCODING).any(|coding| coding != "identity") {
             return Err(common::UNSUPPORTED_MEDIA.into());
         }
         Ok(Some(Self { payload, limit, length, received: 0, finished: false, slot: Slot::default() }))

@@ -1,6 +1,7 @@
 //! `maru-gateway` over real HTTP, before services that are scripted here.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
+mod attacks;
 mod balancing;
 mod bodies;
 mod browsers;

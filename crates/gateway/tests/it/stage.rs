@@ -29,7 +29,7 @@ use tokio::{
 use crate::scripted::echo;
 
 /// Secret of access tokens in tests.
-const SECRET: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
 /// The page that may call.
 pub(crate) const PAGE: &str = "https://app.example.com";
 /// The gateway's own origin.
@@ -43,13 +43,24 @@ pub(crate) struct Setting {
     trusted_hops: usize,
     limits: Profile,
     max_in_flight: usize,
+    kid: &'static str,
+    secret_before: Option<&'static str>,
 }
 
 impl Default for Setting {
     fn default() -> Self {
         // A test asks as often as it likes, unless it is about that.
         let limits = Profile::Generous;
-        Self { addresses: HashMap::new(), timeout: None, redis: None, trusted_hops: 0, limits, max_in_flight: 512 }
+        Self {
+            addresses: HashMap::new(),
+            timeout: None,
+            redis: None,
+            trusted_hops: 0,
+            limits,
+            max_in_flight: 512,
+            kid: "gateway.1",
+            secret_before: None,
+        }
     }
 }
 
@@ -90,6 +101,18 @@ impl Setting {
         self
     }
 
+    /// Signs with a key of another id.
+    pub(crate) fn kid(mut self, kid: &'static str) -> Self {
+        self.kid = kid;
+        self
+    }
+
+    /// Also accepts what an earlier secret signed.
+    pub(crate) fn secret_before(mut self, secret: &'static str) -> Self {
+        self.secret_before = Some(secret);
+        self
+    }
+
     /// Starts the gateway.
     pub(crate) async fn start(self) -> Stage {
         let mut urls = HashMap::new();
@@ -101,7 +124,7 @@ impl Setting {
             let parsed = addresses.iter().map(|addr| format!("http://{addr}").parse().unwrap()).collect();
             urls.insert(service, Urls(parsed));
         }
-        let keys = KeyPair::generate("gateway.1").unwrap();
+        let keys = KeyPair::generate(self.kid).unwrap();
         let mut http = testkit::stage::http_config();
         if let Some(timeout) = self.timeout {
             http.request_timeout_ms = u64::try_from(timeout.as_millis()).unwrap();
@@ -124,8 +147,14 @@ impl Setting {
             },
             port: 0,
             admin_port: 0,
-            access: AccessConfig { jwt_secret: SecretString::from(SECRET), jwt_secret_previous: None },
-            signing: SigningConfig { internal_signing_key: keys.private_pem.clone(), internal_signing_kid: None },
+            access: AccessConfig {
+                jwt_secret: SecretString::from(SECRET),
+                jwt_secret_previous: self.secret_before.map(SecretString::from),
+            },
+            signing: SigningConfig {
+                internal_signing_key: keys.private_pem.clone(),
+                internal_signing_kid: Some(self.kid.to_owned()),
+            },
             allowed_origins: Origins(vec![PAGE.to_owned()]),
             public_url: OWN.parse().unwrap(),
             trusted_hops: self.trusted_hops,
@@ -139,7 +168,8 @@ impl Setting {
         let (lifecycle, handle) = (bound.lifecycle(), bound.handle());
         #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
         tokio::spawn(async move { bound.run().await.unwrap() });
-        Stage { addr, admin, lifecycle, handle, verifier: Verifier::new(&keys.public_jwks).unwrap() }
+        let verifier = Verifier::new(&keys.public_jwks).unwrap();
+        Stage { addr, admin, lifecycle, handle, verifier, public_jwks: keys.public_jwks }
     }
 }
 
@@ -167,6 +197,7 @@ pub(crate) struct Stage {
     pub(crate) admin: SocketAddr,
     pub(crate) lifecycle: Lifecycle,
     pub(crate) verifier: Verifier,
+    pub(crate) public_jwks: String,
     handle: actix_web::dev::ServerHandle,
 }
 
