@@ -7,6 +7,7 @@ mod cpu;
 mod figures;
 mod gateway_process;
 mod nginx;
+mod platform;
 mod probe;
 mod process;
 mod report;
@@ -40,6 +41,8 @@ enum Scenario {
     Gateway(scenario::gateway::Options),
     /// First messages of WebSocket clients through the gateway's tunnel.
     Tunnel(scenario::tunnel::Options),
+    /// Logins beside the bare password hash, other requests meanwhile, and refreshes, on the running platform.
+    Accounts(scenario::accounts::Options),
     /// Resident memory of every service of the running platform.
     Memory,
     /// Limits, gateway and tunnel with short settings, and their ratios.
@@ -78,6 +81,7 @@ async fn run(scenario: Scenario, processes: &Processes) -> Result<Verdict, Troub
         Scenario::Limits(options) => scenario::limits::run(&options, processes).await,
         Scenario::Gateway(options) => scenario::gateway::run(&options, processes).await,
         Scenario::Tunnel(options) => scenario::tunnel::run(&options, processes).await,
+        Scenario::Accounts(options) => scenario::accounts::run(&options).await,
         Scenario::Memory => scenario::memory::run().await,
         Scenario::All(options) => Box::pin(scenario::all::run(&options, processes)).await,
         Scenario::Upstream { port } => upstream::serve(port).await.map(|()| Verdict::Passed),

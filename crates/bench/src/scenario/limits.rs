@@ -97,12 +97,14 @@ pub(crate) async fn measure(options: &Options, processes: &Processes) -> Result<
     Ok(limits)
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Trouble> + Send + 'static) -> Result<T, Trouble> {
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Trouble> + Send + 'static,
+) -> Result<T, Trouble> {
     tokio::task::spawn_blocking(work).await.map_err(|fault| Trouble::Broken(fault.to_string()))?
 }
 
 /// Returns how often per second something of these times can be done one after another.
-fn rate(sorted: &[Duration]) -> f64 {
+pub(crate) fn rate(sorted: &[Duration]) -> f64 {
     let total: Duration = sorted.iter().sum();
     if total.is_zero() { 0.0 } else { float(sorted.len() as u64) / total.as_secs_f64() }
 }
@@ -160,7 +162,7 @@ fn round_trips(duration: Duration) -> Result<Vec<Duration>, Trouble> {
 }
 
 /// Hashes a password again and again on this one thread.
-fn password_hashes(duration: Duration) -> Result<Vec<Duration>, Trouble> {
+pub(crate) fn password_hashes(duration: Duration) -> Result<Vec<Duration>, Trouble> {
     let (memory, passes, lanes) = ARGON2;
     let broken = |fault: argon2::Error| Trouble::Broken(format!("argon2: {fault}"));
     let params = Params::new(memory, passes, lanes, None).map_err(broken)?;

@@ -1,5 +1,6 @@
 //! The scenarios: what is started, what is measured, and what the figures are put beside.
 
+pub(crate) mod accounts;
 pub(crate) mod all;
 pub(crate) mod gateway;
 pub(crate) mod limits;

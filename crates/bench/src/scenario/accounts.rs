@@ -1,0 +1,262 @@
+//! Logins and refreshes on the running platform, through the gateway.
+//!
+//! A login costs a password hash, and nothing else about it should cost much: its rate stands beside that of the bare
+//! hash on as many threads as the machine has cores, measured before and after. Meanwhile somebody asks for other things
+//! at a fixed rate, and their waiting is what a storm of logins costs the rest. A refresh costs no hash; its rate is told
+//! for each second of CPU time of the auth service, since the clients need the machine too.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+use futures_util::future::{join_all, try_join_all};
+use reqwest::Client;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::{
+    task::JoinSet,
+    time::{MissedTickBehavior, interval},
+};
+
+use super::{
+    Verdict,
+    limits::{blocking, password_hashes, rate},
+};
+use crate::{
+    cpu,
+    figures::{float, milliseconds, percentile, thousands},
+    platform::Platform,
+    report::{Bound, Goal, Report, Table, progress},
+    trouble::Trouble,
+};
+
+/// The password of the accounts that are made for this.
+const PASSWORD: &str = "maru-bench 마루 4127";
+/// Requests per second of those who do not log in.
+const OTHERS_PER_SECOND: u32 = 200;
+/// Share of the bare hash rate that logins are to reach.
+const LOGIN_SHARE: f64 = 0.9;
+/// Longest that others may wait, p99, milliseconds.
+const OTHERS_P99_MS: f64 = 10.0;
+/// Refreshes for each CPU second of the auth service.
+const REFRESHES_PER_CORE: f64 = 2_000.0;
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Seconds for each measure.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: u64,
+    /// People who log in, and who refresh, at the same time.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
+    people: u32,
+}
+
+#[derive(Clone, Deserialize)]
+struct Tokens {
+    access_token: String,
+    refresh_token: String,
+}
+
+/// Somebody with an account.
+#[derive(Clone)]
+struct Person {
+    email: String,
+    tokens: Tokens,
+}
+
+struct Stage {
+    http: Client,
+    gateway: String,
+    auth_pids: Vec<u32>,
+}
+
+impl Stage {
+    async fn post(&self, path: &str, body: serde_json::Value) -> Result<Tokens, Trouble> {
+        let broken = |fault: reqwest::Error| Trouble::Broken(format!("{path}: {fault}"));
+        let response = self.http.post(format!("{}{path}", self.gateway)).json(&body).send().await.map_err(broken)?;
+        let response = response.error_for_status().map_err(broken)?;
+        response.json().await.map_err(broken)
+    }
+
+    async fn register(&self, number: u32) -> Result<Person, Trouble> {
+        let email = format!("bench-{}-{number}@example.com", std::process::id());
+        let body = json!({ "name": "maru-bench", "email": email, "password": PASSWORD });
+        Ok(Person { tokens: self.post("/register", body).await?, email })
+    }
+
+    fn auth_cpu(&self) -> Duration {
+        self.auth_pids.iter().filter_map(|pid| cpu::used_by(*pid)).sum()
+    }
+}
+
+/// Measures and reports.
+pub(crate) async fn run(options: &Options) -> Result<Verdict, Trouble> {
+    let platform = Platform::ask().await?;
+    let http = Client::builder().no_proxy().timeout(Duration::from_secs(20)).build();
+    let http = http.map_err(|fault| Trouble::Broken(format!("no HTTP client: {fault}")))?;
+    let auth_pids = platform.pids_of("auth").to_vec();
+    let stage = Arc::new(Stage { http, gateway: platform.gateway_url.clone(), auth_pids });
+    let mut report = Report::open("accounts").await;
+    let duration = Duration::from_secs(options.seconds);
+
+    progress("making the accounts")?;
+    let people = try_join_all((0..options.people).map(|number| stage.register(number))).await?;
+    progress("the bare password hash, on every core")?;
+    let before = bare_hashes(duration / 2).await?;
+    progress("others alone, then beside logins")?;
+    let alone = others_during(&stage, &people, tokio::time::sleep(duration)).await?;
+    let (logins, beside) = logins_beside_others(&stage, &people, duration).await?;
+    let after = bare_hashes(duration / 2).await?;
+    progress("refreshes")?;
+    let refreshes = refresh(&stage, people, duration).await?;
+
+    let bare = f64::midpoint(before, after);
+    let mut table = Table::new("Accounts", &["measure", "per second", "p50 ms", "p99 ms"]);
+    let cells = |name: &str, per_second: f64, times: &[Duration]| {
+        let at = |share| milliseconds(percentile(times, share).unwrap_or_default());
+        [name.to_owned(), thousands(per_second), at(0.5), at(0.99)]
+    };
+    let seconds = duration.as_secs_f64();
+    let per_second = |times: &[Duration]| float(times.len() as u64) / seconds;
+    table.row(cells("bare argon2id, every core", bare, &[]));
+    table.row(cells("logins", per_second(&logins), &logins));
+    table.row(cells("others alone", per_second(&alone), &alone));
+    table.row(cells("others beside logins", per_second(&beside), &beside));
+    table.row(cells("refreshes", per_second(&refreshes.times), &refreshes.times));
+    let share = per_second(&logins) / bare;
+    let p99 = percentile(&beside, 0.99).unwrap_or_default().as_secs_f64() * 1e3;
+    report.goal(Goal {
+        what: "logins, share of bare hashes".to_owned(),
+        measured: share,
+        bound: Bound::AtLeast(LOGIN_SHARE),
+    });
+    report.goal(Goal {
+        what: "others' p99 beside logins, ms".to_owned(),
+        measured: p99,
+        bound: Bound::AtMost(OTHERS_P99_MS),
+    });
+    report.goal(Goal {
+        what: "refreshes for each CPU second of auth".to_owned(),
+        measured: refreshes.per_cpu_second,
+        bound: Bound::AtLeast(REFRESHES_PER_CORE),
+    });
+    report.table(table);
+    report.figures(json!({
+        "bare_hashes": [before, after], "logins": per_second(&logins), "login_share": share, "others_p99_ms": p99,
+        "refreshes": per_second(&refreshes.times), "refreshes_per_cpu_second": refreshes.per_cpu_second,
+    }));
+    report.publish()?;
+    Ok(Verdict::Passed)
+}
+
+/// Returns password hashes per second with one thread for each core.
+async fn bare_hashes(duration: Duration) -> Result<f64, Trouble> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let threads = try_join_all((0..cores).map(|_| blocking(move || password_hashes(duration)))).await?;
+    Ok(threads.iter().map(|times| rate(times)).sum())
+}
+
+async fn logins_beside_others(
+    stage: &Arc<Stage>,
+    people: &[Person],
+    duration: Duration,
+) -> Result<(Vec<Duration>, Vec<Duration>), Trouble> {
+    let until = Instant::now() + duration;
+    let mut logins = Vec::new();
+    let storm = async {
+        let all = join_all(people.iter().map(|person| log_in_until(stage, person, until))).await;
+        logins = all.into_iter().flatten().collect();
+    };
+    let mut others = others_during(stage, people, storm).await?;
+    logins.sort_unstable();
+    others.sort_unstable();
+    Ok((logins, others))
+}
+
+async fn log_in_until(stage: &Stage, person: &Person, until: Instant) -> Vec<Duration> {
+    let mut times = Vec::new();
+    while Instant::now() < until {
+        let begun = Instant::now();
+        let body = json!({ "email": person.email, "password": PASSWORD });
+        // Who gets no turn is told so; only logins count.
+        if stage.post("/login", body).await.is_ok() {
+            times.push(begun.elapsed());
+        }
+    }
+    times
+}
+
+/// Asks for one's own account at a fixed rate, whatever the answers take, while `meanwhile` goes on.
+async fn others_during(
+    stage: &Arc<Stage>,
+    people: &[Person],
+    meanwhile: impl Future<Output = ()>,
+) -> Result<Vec<Duration>, Trouble> {
+    let (stop, failed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let token = people.first().map(|person| person.tokens.access_token.clone()).unwrap_or_default();
+    let mut asking = JoinSet::new();
+    asking.spawn({
+        let (stage, stop, failed) = (stage.clone(), stop.clone(), failed.clone());
+        async move {
+            let mut tick = interval(Duration::from_secs(1) / OTHERS_PER_SECOND);
+            tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
+            let mut asked = JoinSet::new();
+            while !stop.load(Ordering::Relaxed) {
+                let due = tick.tick().await.into_std();
+                let (stage, token, failed) = (stage.clone(), token.clone(), failed.clone());
+                asked.spawn(async move {
+                    let request = stage.http.get(format!("{}/user/me", stage.gateway)).bearer_auth(token);
+                    let answered = request.send().await.is_ok_and(|answer| answer.status().is_success());
+                    failed.fetch_add(u64::from(!answered), Ordering::Relaxed);
+                    // From when it was due, so that a queue counts.
+                    due.elapsed()
+                });
+            }
+            asked.join_all().await
+        }
+    });
+    meanwhile.await;
+    stop.store(true, Ordering::Relaxed);
+    let mut times: Vec<Duration> = asking.join_all().await.into_iter().flatten().collect();
+    times.sort_unstable();
+    match failed.load(Ordering::Relaxed) {
+        0 => Ok(times),
+        failed => Err(Trouble::Broken(format!("{failed} of {} other requests failed", times.len()))),
+    }
+}
+
+struct Refreshes {
+    times: Vec<Duration>,
+    per_cpu_second: f64,
+}
+
+/// Lets everybody exchange their refresh token again and again.
+async fn refresh(stage: &Arc<Stage>, people: Vec<Person>, duration: Duration) -> Result<Refreshes, Trouble> {
+    let (until, cpu_before) = (Instant::now() + duration, stage.auth_cpu());
+    let mut chains = JoinSet::new();
+    for person in people {
+        let stage = stage.clone();
+        chains.spawn(async move {
+            let (mut times, mut token) = (Vec::new(), person.tokens.refresh_token);
+            while Instant::now() < until {
+                let begun = Instant::now();
+                token = stage.post("/auth/refresh", json!({ "refresh_token": token })).await?.refresh_token;
+                times.push(begun.elapsed());
+            }
+            Ok::<_, Trouble>(times)
+        });
+    }
+    let mut times = Vec::new();
+    for chain in chains.join_all().await {
+        times.extend(chain?);
+    }
+    times.sort_unstable();
+    let cpu = stage.auth_cpu().saturating_sub(cpu_before).as_secs_f64();
+    let per_cpu_second = if cpu > 0.0 { float(times.len() as u64) / cpu } else { 0.0 };
+    Ok(Refreshes { times, per_cpu_second })
+}
