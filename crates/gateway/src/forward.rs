@@ -37,6 +37,9 @@ use crate::{
     upstream::Choice,
 };
 
+const NOT_FOUND: http::StatusCode = http::StatusCode::NOT_FOUND;
+const SWITCHING_PROTOCOLS: http::StatusCode = http::StatusCode::SWITCHING_PROTOCOLS;
+
 /// Sends a request to its service and returns the answer, or a tunnel.
 ///
 /// # Errors
@@ -82,28 +85,18 @@ pub async fn forward(
     };
     let mut timer = Box::pin(sleep_until(deadline));
     let answered = exchange.run(&mut upload, &mut timer).await;
-    if route.limit == Class::Code
-        && !answered.as_ref().is_ok_and(|(answer, _)| answer.status() == http::StatusCode::NOT_FOUND)
-    {
+    if route.limit == Class::Code && !answered.as_ref().is_ok_and(|(answer, _)| answer.status() == NOT_FOUND) {
         gate.limits.give_back(route.limit, None, *address).await;
     }
     let (answer, lease) = answered?;
-    let login_id = caller.person.map(|person| person.login_id);
+    let watch = || gate.revocations.watch(caller.person.map(|person| person.login_id));
     match (answer.status(), tunnelled) {
-        (http::StatusCode::SWITCHING_PROTOCOLS, Some(payload)) => {
-            tunnel::open(answer, payload, gate.revocations.watch(login_id), caller.ticket.as_ref()).await
-        }
-        (http::StatusCode::SWITCHING_PROTOCOLS, None) => Err(BAD_UPSTREAM.into()),
-        _ => {
-            let body = |incoming, size| {
-                let body = Download::new(incoming, size, upload.filter(|_| !is_head), timer);
-                match route.kind {
-                    Kind::Stream => body.lasting(gate.revocations.watch(login_id)),
-                    _ => body.holding(lease),
-                }
-            };
-            pass_on(answer, is_head, caller.person.is_some(), body)
-        }
+        (SWITCHING_PROTOCOLS, Some(payload)) => tunnel::open(answer, payload, watch(), caller.ticket.as_ref()).await,
+        (SWITCHING_PROTOCOLS, None) => Err(BAD_UPSTREAM.into()),
+        _ => pass_on(answer, is_head, caller.person.is_some(), |incoming, size| {
+            let body = Download::new(incoming, size, upload.filter(|_| !is_head), timer);
+            if route.kind == Kind::Stream { body.lasting(watch()) } else { body.holding(lease) }
+        }),
     }
 }
 

@@ -72,15 +72,25 @@ impl Outgoing<'_> {
             }
             headers.append(name, HeaderValue::from_bytes(bytes).map_err(Problem::unexpected)?);
         }
+        self.hide_ticket(&mut headers)?;
+        self.add_ours(&mut headers, remaining_ms)?;
+        Ok(headers)
+    }
+
+    /// Leaves the subprotocols that are none of a ticket's.
+    fn hide_ticket(&self, headers: &mut HeaderMap) -> Outcome<()> {
         if self.caller.ticket.is_some() {
             headers.remove(header::SEC_WEBSOCKET_PROTOCOL);
             if let Some(others) = Burnt::other_protocols(self.request.headers()) {
-                headers.insert(
-                    header::SEC_WEBSOCKET_PROTOCOL,
-                    HeaderValue::try_from(others).map_err(Problem::unexpected)?,
-                );
+                let others = HeaderValue::try_from(others).map_err(Problem::unexpected)?;
+                headers.insert(header::SEC_WEBSOCKET_PROTOCOL, others);
             }
         }
+        Ok(())
+    }
+
+    /// Adds what the gate itself says, in place of whatever the client said.
+    fn add_ours(&self, headers: &mut HeaderMap, remaining_ms: u64) -> Outcome<()> {
         headers.insert(header::AUTHORIZATION, self.authorization.clone());
         if let Some(token) = &self.caller.guest_token {
             headers.insert(PARTICIPANT_TOKEN, token.clone());
@@ -99,14 +109,15 @@ impl Outgoing<'_> {
         if let Some(verdict) = &self.origin_verdict {
             headers.insert(HeaderName::from_static(ORIGIN_VERDICT), verdict.clone());
         }
-        Ok(headers)
+        Ok(())
     }
 
-    /// Returns the headers that the client says are for the next hop only: they end here.
+    /// Returns the headers that the client says are for the next hop only: they end here. A body's length is not the
+    /// client's to take away.
     fn named_for_one_hop(&self) -> Vec<&str> {
         let lines = self.request.headers().get_all(old::CONNECTION).filter_map(|line| line.to_str().ok());
         let options = lines.flat_map(|line| line.split(',')).map(str::trim);
-        let usual = ["keep-alive", "close", "upgrade"];
+        let usual = ["keep-alive", "close", "upgrade", "content-length"];
         options.filter(|option| !usual.iter().any(|usual| usual.eq_ignore_ascii_case(option))).collect()
     }
 

@@ -8,8 +8,9 @@ use reqwest::Method;
 use tokio::io::AsyncWriteExt;
 
 use crate::{
+    caller::Answer,
     scripted::{Counter, by_hand, echo, problem, serve, write_and_wait},
-    stage::{Answer, Setting},
+    stage::Setting,
 };
 
 /// A service that never answers; counts who waits.

@@ -10,8 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
     Stage,
+    caller::Answer,
     scripted::{self, Counter, by_hand},
-    stage::{Answer, Setting},
+    stage::Setting,
 };
 
 fn chunks(count: usize) -> Body {

@@ -2,10 +2,7 @@
 
 use reqwest::Method;
 
-use crate::{
-    Stage,
-    stage::{Answer, PAGE},
-};
+use crate::{Stage, caller::Answer, stage::PAGE};
 
 fn preflight(stage: &Stage, path: &str, origin: &str) -> reqwest::RequestBuilder {
     let request = stage.anonymous().request(Method::OPTIONS, path).header("origin", origin);

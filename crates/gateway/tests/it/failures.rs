@@ -8,8 +8,9 @@ use reqwest::Method;
 use tokio::io::AsyncWriteExt;
 
 use crate::{
+    caller::Answer,
     scripted::{Counter, by_hand, echo, nobody, serve, write_and_wait},
-    stage::{Answer, Setting},
+    stage::Setting,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

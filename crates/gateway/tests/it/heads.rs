@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 
-use crate::{Caller, Stage, stage::Answer};
+use crate::{Caller, Stage, caller::Answer};
 
 /// Sends a raw request with these lines and returns the answer.
 async fn with_lines(stage: &Stage, lines: &str) -> String {

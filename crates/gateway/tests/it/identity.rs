@@ -15,7 +15,8 @@ use secrecy::SecretString;
 
 use crate::{
     Caller, Stage,
-    stage::{Answer, OWN, PAGE, Setting, redis, token},
+    caller::Answer,
+    stage::{OWN, PAGE, Setting, redis, token},
 };
 
 fn verified(stage: &Stage, answer: &Answer, service: Service) -> Verified {

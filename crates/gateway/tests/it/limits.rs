@@ -6,8 +6,9 @@ use reqwest::Method;
 
 use crate::{
     Caller, Stage,
+    caller::Answer,
     scripted::{problem, serve},
-    stage::{Answer, Setting, redis},
+    stage::{Setting, redis},
 };
 
 async fn strict() -> Stage {

@@ -5,6 +5,7 @@ mod attacks;
 mod balancing;
 mod bodies;
 mod browsers;
+mod caller;
 mod failures;
 mod heads;
 mod identity;
@@ -18,4 +19,5 @@ mod stage;
 mod tickets;
 mod tunnels;
 
-pub(crate) use stage::{Caller, Stage};
+pub(crate) use caller::Caller;
+pub(crate) use stage::Stage;

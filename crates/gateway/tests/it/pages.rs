@@ -9,8 +9,9 @@ use serde_json::json;
 
 use crate::{
     Stage,
+    caller::Answer,
     scripted::{nobody, serve},
-    stage::{Answer, Setting},
+    stage::Setting,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

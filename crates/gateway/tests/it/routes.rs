@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 
-use crate::{Stage, stage::Answer};
+use crate::{Stage, caller::Answer};
 
 /// Method, path, service, and who may come in: everybody, or people only.
 const CONTRACT: &[(&str, &str, &str, bool)] = &[

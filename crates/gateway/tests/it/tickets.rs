@@ -27,8 +27,9 @@ use tokio_tungstenite::{
 
 use crate::{
     Stage,
+    caller::Answer,
     scripted::{of_its_own, problem, serve},
-    stage::{Answer, PAGE, Setting, token},
+    stage::{PAGE, Setting, token},
 };
 
 /// A ticket nobody has used.

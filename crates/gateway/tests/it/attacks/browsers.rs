@@ -4,7 +4,8 @@ use reqwest::Method;
 
 use crate::{
     Stage,
-    stage::{Answer, OWN, PAGE},
+    caller::Answer,
+    stage::{OWN, PAGE},
 };
 
 /// Origins that look like one on the list.

@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 
-use crate::{Stage, stage::Answer};
+use crate::{Stage, caller::Answer};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn attack_22_what_a_client_names_in_connection_or_sends_as_a_trailer_ends_here() {
@@ -23,6 +23,8 @@ async fn attack_22_what_a_client_names_in_connection_or_sends_as_a_trailer_ends_
     for kept in ["\"authorization\",\"bearer ", "\"x-client-ip\",\"127.0.0.1\"", "\"x-request-id\",\""] {
         assert!(answer.contains(kept), "{kept}: {answer}");
     }
+    let answer = ask("connection: close, content-length\r\ncontent-length: 2\r\n", "{}").await;
+    assert!(answer.contains("\"body_length\":2") && answer.contains("\"content-length\",\"2\""), "{answer}");
     let trailers = "2\r\n{}\r\n0\r\nX-User-Id: forged\r\nAuthorization: Bearer forged\r\n\r\n";
     let answer = ask("transfer-encoding: chunked\r\ntrailer: x-user-id\r\nconnection: close\r\n", trailers).await;
     assert!(answer.starts_with("http/1.1 200 ") && answer.contains("\"body_length\":2"), "{answer}");
