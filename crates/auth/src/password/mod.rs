@@ -1,22 +1,26 @@
 //! Hashing and checking passwords with argon2id, off the threads that serve requests.
 //!
-//! A hash takes about 20 ms of a core and 19 MiB, so only a few are computed at once; who does not get a turn in time
-//! gets 503. The permit travels into the blocking task: a client that hangs up does not free a turn that is still used.
+//! A hash takes about 20 ms of a core and 19 MiB, so only a few are computed at once, each in memory that is kept for its
+//! turn; who does not get a turn in time gets 503. The permit travels into the blocking task: a client that hangs up does
+//! not free a turn that is still used.
 
 pub mod change;
+mod memory;
 pub mod reset;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use actix_web::web::{self, ServiceConfig};
-use argon2::{
-    Argon2,
-    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
-};
+use aws_lc_rs::rand;
 use chassis::problem::{Outcome, Problem};
 use domain::fault::common;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
+
+use self::memory::Memory;
 
 /// Mounts the routes of passwords.
 pub fn routes(cfg: &mut ServiceConfig) {
@@ -27,11 +31,15 @@ pub fn routes(cfg: &mut ServiceConfig) {
 
 /// Longest to wait for a turn.
 const TURN_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// Bytes of a salt: what RFC 9106, 3.1, recommends.
+const SALT_BYTES: usize = 16;
 
 /// Hashes and checks passwords; clones share the turns.
 #[derive(Clone)]
 pub struct Passwords {
     turns: Arc<Semaphore>,
+    /// The memory of the turns that nobody has.
+    spare: Arc<Mutex<Vec<Memory>>>,
     /// What an unknown account's password is checked against, so that its answer takes as long.
     nobody: Arc<str>,
 }
@@ -44,8 +52,10 @@ impl Passwords {
     pub fn new(at_once: usize) -> Outcome<Self> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let turns = if at_once == 0 { cores } else { at_once };
-        let nobody = hash(&SecretString::from("a password nobody has"))?;
-        Ok(Self { turns: Arc::new(Semaphore::new(turns)), nobody: nobody.into() })
+        let mut memory = Memory::default();
+        let nobody = hash(&SecretString::from("a password nobody has"), &mut memory)?;
+        let spare = Arc::new(Mutex::new(vec![memory]));
+        Ok(Self { turns: Arc::new(Semaphore::new(turns)), spare, nobody: nobody.into() })
     }
 
     /// Hashes a new password to a PHC string (argon2id, 19 MiB, 2 passes, 1 lane, random salt).
@@ -53,7 +63,7 @@ impl Passwords {
     /// # Errors
     /// 503 when there is no turn in time.
     pub async fn hash(&self, password: SecretString) -> Outcome<String> {
-        self.in_turn(move || hash(&password)).await?
+        self.in_turn(move |memory| hash(&password, memory)).await?
     }
 
     /// Returns whether a password is the one that was hashed; without a hash it takes as long and is `false`.
@@ -62,33 +72,36 @@ impl Passwords {
     /// 503 when there is no turn in time.
     pub async fn matches(&self, password: SecretString, hash: Option<String>) -> Outcome<bool> {
         let nobody = self.nobody.clone();
-        self.in_turn(move || {
+        self.in_turn(move |memory| {
             let known = hash.is_some();
-            let parsed = PasswordHash::new(hash.as_deref().unwrap_or(&nobody));
-            let same = parsed.is_ok_and(|parsed| {
-                Argon2::default().verify_password(password.expose_secret().as_bytes(), &parsed).is_ok()
-            });
-            same && known
+            let same = memory.verify(password.expose_secret().as_bytes(), hash.as_deref().unwrap_or(&nobody));
+            same.unwrap_or(false) && known
         })
         .await
     }
 
-    async fn in_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Outcome<T> {
+    async fn in_turn<T: Send + 'static>(&self, work: impl FnOnce(&mut Memory) -> T + Send + 'static) -> Outcome<T> {
         let turn = tokio::time::timeout(TURN_TIMEOUT, self.turns.clone().acquire_owned())
             .await
             .map_err(|_elapsed| Problem::from(common::UNAVAILABLE))?
             .map_err(Problem::unexpected)?;
+        let spare = self.spare.clone();
         let working = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            work()
+            let mut memory = spare.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+            let done = work(&mut memory);
+            spare.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
+            // Only now: whoever comes next finds the memory there.
+            drop(turn);
+            done
         });
         working.await.map_err(Problem::unexpected)
     }
 }
 
-fn hash(password: &SecretString) -> Outcome<String> {
-    let hashed = Argon2::default().hash_password(password.expose_secret().as_bytes());
-    Ok(hashed.map_err(|error| Problem::unexpected(error.to_string()))?.to_string())
+fn hash(password: &SecretString, memory: &mut Memory) -> Outcome<String> {
+    let mut salt = [0; SALT_BYTES];
+    rand::fill(&mut salt).map_err(Problem::unexpected)?;
+    memory.hash(password.expose_secret().as_bytes(), &salt).map_err(|error| Problem::unexpected(error.to_string()))
 }
 
 #[cfg(test)]
