@@ -148,6 +148,25 @@ pub async fn find_by_email(conn: &mut AsyncPgConnection, email_key: &str) -> Out
     Ok(found.optional()?)
 }
 
+/// Keeps an account as it is until the transaction ends; returns it, unless it is gone. Whoever locks an account and
+/// logins of it locks the account first.
+///
+/// # Errors
+/// Returns a problem when the database is away.
+pub async fn lock(conn: &mut AsyncPgConnection, user_id: UserId) -> Outcome<Option<User>> {
+    let found = users::table.find(user_id.0).select(User::as_select()).for_update().first(conn).await;
+    Ok(found.optional()?)
+}
+
+/// Finds an account whose password has still this hash, and keeps it so until the transaction ends.
+///
+/// # Errors
+/// Returns a problem when the database is away.
+pub async fn lock_with_password(conn: &mut AsyncPgConnection, user_id: UserId, hash: &str) -> Outcome<Option<User>> {
+    let same = users::table.filter(users::id.eq(user_id.0).and(users::password_hash.eq(hash)));
+    Ok(same.select(User::as_select()).for_share().first(conn).await.optional()?)
+}
+
 /// Returns which of these accounts exist.
 ///
 /// # Errors

@@ -14,6 +14,7 @@ use diesel_async::AsyncConnection;
 use domain::{
     account::EmailAddress,
     fault::{Fault, Kind, Violations},
+    ids::UserId,
     locale::Text,
     principal::Role,
 };
@@ -107,13 +108,16 @@ pub async fn login(
     body: Json<LoginRequest>,
 ) -> Outcome<HttpResponse> {
     let LoginRequest { email, password } = body.into_inner();
-    let user = prove(&app, &email, password, &visitor).await?;
+    let (user_id, hash) = prove(&app, &email, password, &visitor).await?;
     let mut conn = app.ground.pg.conn().await?;
-    let tokens = conn
+    let (user, tokens) = conn
         .transaction(async |conn| {
+            // The hash took a while. An account that was deleted or given another password or role in between is taken
+            // as it is now: what ended its logins must not miss this one.
+            let user = store::lock_with_password(conn, user_id, &hash).await?.ok_or(WRONG_CREDENTIALS)?;
             let tokens = begin(&app, conn, &user, Method::Password, &visitor).await?;
             audit::record(&app, conn, Entry::of(user.id, "logged_in").from(&visitor)).await?;
-            Outcome::Ok(tokens)
+            Outcome::Ok((user, tokens))
         })
         .await?;
     Ok(answer(&app, tokens, &user, language))
@@ -126,8 +130,9 @@ pub(crate) fn answer(app: &App, tokens: TokensView, user: &store::User, language
     HttpResponse::Ok().cookie(access).cookie(refresh).json(view)
 }
 
-/// Returns the account a password belongs to. The connection goes back before the hash is computed: it takes a while.
-async fn prove(app: &App, email: &str, password: SecretString, visitor: &Visitor) -> Outcome<store::User> {
+/// Returns the account a password belongs to, and the hash it was checked against. The connection goes back before the
+/// hash is computed: it takes a while.
+async fn prove(app: &App, email: &str, password: SecretString, visitor: &Visitor) -> Outcome<(UserId, String)> {
     // What cannot be an address is looked for under a key that nobody has, so that its answer takes as long.
     let key = EmailAddress::parse(email, &mut Violations::new()).map_or_else(String::new, |address| address.key());
     let place = visitor.place();
@@ -140,12 +145,13 @@ async fn prove(app: &App, email: &str, password: SecretString, visitor: &Visitor
         let mut conn = app.ground.pg.conn().await?;
         store::find_by_email(&mut conn, &key).await?
     };
-    let hash = found.as_ref().and_then(|user| user.password_hash.clone());
+    let known = found.and_then(|user| Some((UserId(user.id), user.password_hash?)));
+    let hash = known.as_ref().map(|(_, hash)| hash.clone());
     let proved = app.passwords.matches(password, hash).await?;
-    let Some(user) = found.filter(|_| proved) else {
+    let Some(known) = known.filter(|_| proved) else {
         metrics::counter!("logins_refused_total").increment(1);
         return Err(WRONG_CREDENTIALS.into());
     };
     app.limits.password_was_right(&key, &place).await;
-    Ok(user)
+    Ok(known)
 }
