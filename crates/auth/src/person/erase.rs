@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use super::{receipt::ReceiptView, store};
 use crate::{
-    account::store::{self as accounts, User},
+    account::store as accounts,
     app::App,
     audit::{self, Entry, chain},
     login::{
@@ -88,47 +88,49 @@ pub async fn erase(
     visitor: Visitor,
     body: OptionalJson<EraseRequest>,
 ) -> Outcome<HttpResponse> {
-    let user = prove(&app, person.0, body.0.password).await?;
+    prove(&app, person.0, body.0.password).await?;
     let receipt_id = random_id()?;
     let mut conn = app.ground.pg.conn().await?;
-    conn.transaction(async |conn| end_account(&app, conn, &user, receipt_id, &visitor).await).await?;
+    conn.transaction(async |conn| end_account(&app, conn, person.0, receipt_id, &visitor).await).await?;
     app.outbox.wake();
     let receipt = ReceiptView::find(&mut conn, receipt_id).await?;
     let [access, refresh] = cookies::cleared(&app.config);
     Ok(HttpResponse::Accepted().cookie(access).cookie(refresh).json(receipt))
 }
 
-async fn prove(app: &App, principal: Principal, password: Option<SecretString>) -> Outcome<User> {
+async fn prove(app: &App, principal: Principal, password: Option<SecretString>) -> Outcome<()> {
     if let Some(password) = password {
-        return Ok(change::prove(app, principal, password).await?.0);
+        change::prove(app, principal, password).await?;
+        return Ok(());
     }
     let mut conn = app.ground.pg.conn().await?;
     let (began_at, method) = logins::find_beginning(&mut conn, principal).await?.ok_or(common::INVALID_TOKEN)?;
     if method != Method::Google.name() || app.ground.clock.now() - began_at > RECENT {
         return Err(PROOF_NEEDED.into());
     }
-    accounts::find_by_login(&mut conn, principal).await?.ok_or_else(|| common::INVALID_TOKEN.into())
+    Ok(())
 }
 
 /// Ends an account and writes down what is left to do; all of it or nothing.
 async fn end_account(
     app: &App,
     conn: &mut AsyncPgConnection,
-    user: &User,
+    principal: Principal,
     receipt_id: Uuid,
     visitor: &Visitor,
 ) -> Outcome<()> {
     let now = app.ground.clock.now();
-    let user_id = domain::ids::UserId(user.id);
+    let user_id = principal.user_id;
+    // Somebody may have been faster, or have ended this login since it was asked for its password. The account is locked
+    // before its logins, in the order of everybody else who changes both.
+    accounts::lock(conn, user_id).await?.ok_or(common::INVALID_TOKEN)?;
+    let user = accounts::find_by_login(conn, principal).await?.ok_or(common::INVALID_TOKEN)?;
     let ended = logins::end(conn, user_id, Which::All, "account_erased", now).await?;
     let logins = end::announce(app, conn, ended, now).await?;
-    mail::notify(app, conn, user, Notice::AccountErased).await?;
+    mail::notify(app, conn, &user, Notice::AccountErased).await?;
     audit::record(app, conn, Entry::of(user.id, "account_erased").with("receipt_id", receipt_id).from(visitor)).await?;
     chain::forget_person(conn, user.id).await?;
-    if !accounts::delete(conn, user_id).await? {
-        // Somebody was faster.
-        return Err(common::INVALID_TOKEN.into());
-    }
+    accounts::delete(conn, user_id).await?;
     let others = app.peers.iter().map(|peer| (peer.service(), None));
     let own = (Service::Auth, Some(json!({ "accounts": 1, "logins": logins })));
     store::begin(conn, receipt_id, &others.chain([own]).collect::<Vec<_>>(), now).await?;
