@@ -109,7 +109,9 @@ pub async fn move_some(pg: &Pg) -> Outcome<usize> {
         if !is_ours(conn).await? {
             return Ok(0);
         }
-        let waiting: Vec<Waiting> = audit_pending::table.order(audit_pending::id).limit(BATCH).load(conn).await?;
+        // Locked: who takes a person out of them meanwhile waits, and finds them in the chain.
+        let next = audit_pending::table.order(audit_pending::id).limit(BATCH).for_update();
+        let waiting: Vec<Waiting> = next.load(conn).await?;
         if waiting.is_empty() {
             return Ok(0);
         }
@@ -178,9 +180,10 @@ pub async fn about(conn: &mut AsyncPgConnection, user_id: Uuid, limit: i64) -> O
 /// # Errors
 /// Returns a problem when the database is away.
 pub async fn forget_person(conn: &mut AsyncPgConnection, user_id: Uuid) -> Outcome<()> {
-    let theirs = audit_log::table.filter(audit_log::user_id.eq(user_id)).filter(audit_log::personal.is_not_null());
-    diesel::update(theirs).set(audit_log::personal.eq(None::<Value>)).execute(conn).await?;
+    // First what waits: entries that are being moved at this moment are in the chain when this returns.
     let waiting = audit_pending::table.filter(audit_pending::user_id.eq(user_id));
     diesel::update(waiting).set(audit_pending::personal.eq(serde_json::json!({}))).execute(conn).await?;
+    let theirs = audit_log::table.filter(audit_log::user_id.eq(user_id)).filter(audit_log::personal.is_not_null());
+    diesel::update(theirs).set(audit_log::personal.eq(None::<Value>)).execute(conn).await?;
     Ok(())
 }
