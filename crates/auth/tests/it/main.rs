@@ -2,10 +2,23 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 mod accounts;
+mod behind;
+mod child;
 mod commands;
+mod crash;
 mod faults;
+mod fields;
+mod flood;
+mod limits;
 mod logins;
+mod passwords;
+mod races;
+mod refresh;
+mod refresh_theft;
 mod schema;
+mod sessions;
+mod tickets;
+mod timing;
 
 use auth::{
     config::{AuthConfig, ServicesConfig},
