@@ -99,7 +99,7 @@ pub(crate) async fn refreshed(app: &TestApp, token: &str) -> String {
 pub(crate) async fn seen(stage: &Stage, app: &TestApp, login_id: LoginId, refresh_counter: u32) {
     let seen = LoginsSeen { seen: vec![LoginSeen { login_id, refresh_counter, at: stage.clock.now().into() }] };
     let noted = app.as_peer().post("/internal/logins/seen", json!(seen)).await.assert_status(200);
-    assert_eq!(noted.json["noted"], 1);
+    assert_eq!(noted.json, json!({ "noted": 1 }));
 }
 
 /// Writes a refresh token with the service's own key.

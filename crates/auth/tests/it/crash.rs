@@ -1,5 +1,6 @@
 //! A process that is killed between an exchange and its answer. Numbers are those of the threat list in
 //! docs/security.md.
+#![expect(clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
 use std::time::Duration;
 

@@ -80,7 +80,7 @@ async fn ask_for_keys(child: &ChildProcess, long: Duration) -> Vec<u128> {
 
 fn spread(mut millis: Vec<u128>) -> String {
     millis.sort_unstable();
-    let at = |percent: usize| millis[(millis.len() - 1) * percent / 100];
+    let at = |percent: usize| millis.get((millis.len() - 1) * percent / 100).unwrap();
     format!("n {}, p50 {} ms, p99 {} ms, most {} ms", millis.len(), at(50), at(99), at(100))
 }
 

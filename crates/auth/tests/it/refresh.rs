@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use chassis::access::AccessTokens;
+use chassis::{access::AccessTokens, config::Environment};
 use futures_util::future::join_all;
 use reqwest::Method;
 use secrecy::SecretString;
@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::{
     PASSWORD, SECRET,
     behind::{access, bare_post, cookie, number, refresh, refreshed, replica, seen, sql},
-    config, principal, register, start,
+    config, principal, register, start, start_with,
 };
 
 const DAY: Duration = Duration::from_hours(24);
@@ -109,7 +109,7 @@ async fn attack_16_tabs_that_left_together_are_no_thieves() {
 async fn a_login_ends_after_thirty_days_without_use() {
     let (stage, app) = start().await;
     let (_, made) = register(&stage, &app, "kim@example.com").await;
-    stage.clock.advance(DAY * 30 - Duration::from_secs(1));
+    stage.clock.advance(DAY * 29 + Duration::from_secs(86_399));
     let used = refreshed(&app, made.text("/refresh_token")).await;
     stage.clock.advance(DAY * 30);
     refresh(&app, &used).await.assert_problem(401, "invalid_token");
@@ -126,7 +126,7 @@ async fn a_login_ends_after_ninety_days_however_much_it_is_used() {
         stage.clock.advance(DAY * 29);
         token = refreshed(&app, &token).await;
     }
-    stage.clock.advance(DAY * 3 - Duration::from_secs(1));
+    stage.clock.advance(DAY * 2 + Duration::from_secs(86_399));
     token = refreshed(&app, &token).await;
     stage.clock.advance(Duration::from_secs(1));
     refresh(&app, &token).await.assert_problem(401, "invalid_token");
@@ -203,6 +203,17 @@ async fn a_cookie_is_exchanged_for_cookies_on_a_page_of_ours_only() {
     for set in answer.headers.get_all("set-cookie") {
         let set = set.to_str().unwrap();
         assert!(set.contains("HttpOnly") && set.contains("Path=/") && set.contains("SameSite=Lax"), "{set}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_production_cookies_travel_over_https_only() {
+    let (stage, app) = start_with(|config| config.base.common.environment = Environment::Production).await;
+    let (kim, made) = register(&stage, &app, "kim@example.com").await;
+    let left = kim.post("/auth/logout", json!({})).await.assert_status(200);
+    for set in made.headers.get_all("set-cookie").iter().chain(left.headers.get_all("set-cookie")) {
+        let set = set.to_str().unwrap();
+        assert!(["HttpOnly", "Secure", "SameSite=None"].iter().all(|rule| set.contains(rule)), "{set}");
     }
 }
 
