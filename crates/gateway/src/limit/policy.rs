@@ -97,7 +97,7 @@ fn address(profile: Profile) -> Rate {
 fn login(profile: Profile) -> Rate {
     match profile {
         Strict => Rate { burst: 10, every: Duration::from_secs(6) },
-        Generous => Rate::per(600, MINUTE),
+        Generous => Rate::per(12_000, MINUTE),
     }
 }
 
@@ -105,7 +105,7 @@ fn login(profile: Profile) -> Rate {
 fn register(profile: Profile) -> Rate {
     match profile {
         Strict => Rate { burst: 5, every: Duration::from_mins(20) },
-        Generous => Rate::per(300, MINUTE),
+        Generous => Rate::per(1_200, MINUTE),
     }
 }
 
