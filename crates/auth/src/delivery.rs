@@ -12,7 +12,7 @@ use domain::contract::REVOCATIONS;
 use crate::{
     account::store as accounts,
     app::App,
-    mail::{Letter, MAIL, code, letter},
+    mail::{Letter, MAIL, code, letter, mailer},
     person::{erase::ERASURE, work},
 };
 
@@ -22,6 +22,8 @@ const NOTICES: Lane = Lane { name: "outbox-notices", topics: &[REVOCATIONS], pat
 const LETTERS: Lane = Lane { name: "outbox-letters", topics: &[MAIL], patience: Duration::from_secs(15) };
 /// A service erases piece by piece.
 const ERASURES: Lane = Lane { name: "outbox-erasures", topics: &[ERASURE], patience: Duration::from_secs(15) };
+/// Tries after which a letter is let go, most of them a minute apart: three days. What it says is old news by then.
+const LETTER_TRIES: i32 = 3 * 24 * 60;
 
 /// Starts the loops that deliver.
 pub fn start(app: &App) {
@@ -51,6 +53,9 @@ impl Deliver for Delivery {
 impl Delivery {
     async fn write(&self, message: &Message) -> Outcome<()> {
         let Some(mailer) = &self.0.mailer else { return Ok(()) };
+        if message.attempts > LETTER_TRIES {
+            return mailer::give_up("the mail server has not taken it for days");
+        }
         let letter = serde_json::from_value(message.payload.clone()).map_err(Problem::unexpected)?;
         let written = match letter {
             Letter::Notice { to, locale, notice } => letter::notice(&to, locale, notice),

@@ -251,10 +251,11 @@ pub async fn set_role(conn: &mut AsyncPgConnection, user_id: UserId, role: Role,
     Ok(())
 }
 
-/// Deletes an account and everything this database keeps under it; returns whether it was there.
+/// Deletes an account and everything this database keeps under it.
 ///
 /// # Errors
 /// Returns a problem when the database is away.
-pub async fn delete(conn: &mut AsyncPgConnection, user_id: UserId) -> Outcome<bool> {
-    Ok(diesel::delete(users::table.find(user_id.0)).execute(conn).await? > 0)
+pub async fn delete(conn: &mut AsyncPgConnection, user_id: UserId) -> Outcome<()> {
+    diesel::delete(users::table.find(user_id.0)).execute(conn).await?;
+    Ok(())
 }

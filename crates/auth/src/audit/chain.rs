@@ -175,7 +175,8 @@ pub async fn about(conn: &mut AsyncPgConnection, user_id: Uuid, limit: i64) -> O
     Ok(theirs.select(Link::as_select()).load(conn).await?)
 }
 
-/// Takes out what names a person.
+/// Takes out what names a person; call in the transaction that ends the account, and late: nothing is moved into the
+/// chain from here to its end.
 ///
 /// # Errors
 /// Returns a problem when the database is away.

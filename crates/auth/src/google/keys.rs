@@ -5,23 +5,26 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use chassis::{clock::Clock, problem::Outcome};
+use chassis::{
+    clock::Clock,
+    problem::{Outcome, Problem},
+};
 use chrono::{DateTime, Utc};
 use jsonwebtoken::{
     DecodingKey,
     jwk::{AlgorithmParameters, JwkSet},
 };
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::Instant};
 use url::Url;
 
-use super::peer::Google;
+use super::peer::{GOOGLE_UNREACHABLE, Google};
 
 /// How long keys are kept when Google does not say.
 const USUAL_AGE: Duration = Duration::from_hours(1);
 /// Longest they are kept, whatever it says.
 const LONGEST_AGE: Duration = Duration::from_hours(24);
 /// Shortest time between two questions.
-const PAUSE: Duration = Duration::from_secs(30);
+const PAUSE: chrono::Duration = chrono::Duration::seconds(30);
 
 /// Keys by their id.
 pub struct Keys {
@@ -36,6 +39,8 @@ struct Kept {
     keys: HashMap<String, DecodingKey>,
     good_until: DateTime<Utc>,
     asked_at: DateTime<Utc>,
+    /// When the last question found nobody while there were no keys at all.
+    failed_at: Option<Instant>,
 }
 
 impl Keys {
@@ -49,20 +54,26 @@ impl Keys {
     /// # Errors
     /// 502 when there has never been an answer and there is none now.
     pub async fn find(&self, kid: &str) -> Outcome<Option<DecodingKey>> {
-        // Whoever comes while somebody asks waits for that answer.
+        // Whoever comes while somebody asks waits for that answer, and shares it: a queue in which everybody asks again
+        // would have the last one wait for all the others' patience.
+        let came_at = Instant::now();
         let mut kept = self.kept.lock().await;
+        if kept.failed_at.is_some_and(|failed_at| failed_at >= came_at) {
+            return Err(GOOGLE_UNREACHABLE.into());
+        }
         let now = self.clock.now();
         let known = kept.keys.get(kid).cloned();
         let is_fresh = now < kept.good_until;
-        let may_ask = now - kept.asked_at >= chrono::Duration::from_std(PAUSE).unwrap_or_default();
+        // Nobody can log in without keys; and who asked first may have hung up before there were any.
+        let may_ask = kept.keys.is_empty() || now - kept.asked_at >= PAUSE;
         if (known.is_some() && is_fresh) || !may_ask {
             return Ok(known);
         }
         kept.asked_at = now;
-        match self.peer.fetch::<JwkSet>(&self.url).await {
-            Ok(fetched) => {
-                kept.keys = usable(&fetched.body);
-                kept.good_until = now + fetched.max_age.unwrap_or(USUAL_AGE).min(LONGEST_AGE);
+        match self.fetch().await {
+            Ok((keys, age)) => {
+                kept.keys = keys;
+                kept.good_until = now + age;
                 Ok(kept.keys.get(kid).cloned())
             }
             // The last good answer is better than none.
@@ -71,11 +82,20 @@ impl Keys {
                 Ok(known)
             }
             Err(problem) => {
-                // The next one may try at once: nobody can log in without keys.
-                kept.asked_at = DateTime::default();
+                kept.failed_at = Some(Instant::now());
                 Err(problem)
             }
         }
+    }
+
+    async fn fetch(&self) -> Outcome<(HashMap<String, DecodingKey>, Duration)> {
+        let fetched = self.peer.fetch::<JwkSet>(&self.url).await?;
+        let keys = usable(&fetched.body);
+        if keys.is_empty() {
+            // Nobody who signs has none: this is trouble that looks like an answer.
+            return Err(Problem::from(GOOGLE_UNREACHABLE).caused_by("it has no keys"));
+        }
+        Ok((keys, fetched.max_age.unwrap_or(USUAL_AGE).min(LONGEST_AGE)))
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
         end,
         store::{self as logins, Which},
     },
-    mail::{self, Notice},
+    mail::{self, Notice, code},
     schema::{identities, users},
     visitor::Visitor,
 };
@@ -138,12 +138,14 @@ async fn find_or_make(
     Ok(found)
 }
 
+/// Finds the account of a subject; neither its role nor its end comes in between until the transaction ends.
 async fn find_by_subject(conn: &mut AsyncPgConnection, subject: &str) -> Outcome<Option<User>> {
     let known = identities::table
         .inner_join(users::table)
         .filter(identities::provider.eq(GOOGLE))
         .filter(identities::subject.eq(subject))
-        .select(User::as_select());
+        .select(User::as_select())
+        .for_share();
     Ok(known.first(conn).await.optional()?)
 }
 
@@ -176,6 +178,7 @@ async fn take_over(
     let ended = logins::end(conn, user_id, Which::All, "google_took_over", now).await?;
     end::announce(app, conn, ended, now).await?;
     store::set_password(conn, user_id, None, now).await?;
+    code::forget(conn, user_id).await?;
     store::verify_email(conn, user_id, now).await?;
     diesel::update(users::table.find(user.id)).set(users::provider.eq(GOOGLE)).execute(conn).await?;
     let changes = Changes {

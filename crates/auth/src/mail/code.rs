@@ -146,6 +146,15 @@ pub async fn check(
     }
 }
 
+/// Forgets the codes of an account.
+///
+/// # Errors
+/// Returns a problem when the database is away.
+pub async fn forget(conn: &mut AsyncPgConnection, user_id: UserId) -> Outcome<()> {
+    diesel::delete(action_codes::table.filter(action_codes::user_id.eq(user_id.0))).execute(conn).await?;
+    Ok(())
+}
+
 /// A code that was right, and is still to be used up.
 #[derive(Debug)]
 pub struct Proof {

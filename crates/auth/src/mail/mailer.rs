@@ -6,6 +6,7 @@ use chassis::problem::{Outcome, Problem};
 use lettre::{
     AsyncFileTransport, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
     message::{Mailbox, header::ContentType},
+    transport::smtp::response::Code,
 };
 use secrecy::ExposeSecret;
 use url::Url;
@@ -74,16 +75,25 @@ impl Mailer {
             Transport::Files(files) => files.send(message).await.map(drop).map_err(Problem::unavailable),
             Transport::Smtp(server) => match server.send(message).await {
                 Ok(_) => Ok(()),
-                Err(error) if error.is_permanent() => give_up("the mail server refuses it for good"),
+                Err(error) if error.status().is_some_and(is_about_the_letter) => {
+                    give_up("the mail server refuses it for good")
+                }
                 Err(error) => Err(Problem::unavailable(error)),
             },
         }
     }
 }
 
+/// Returns whether a mail server means this letter (RFC 5321, 4.2.3): its addresses, its size or what it says. It may
+/// also refuse us, for a password that is wrong or a command it does not know, and then the next try may find that mended.
+fn is_about_the_letter(status: Code) -> bool {
+    let status = u16::from(status);
+    (550..=555).contains(&status)
+}
+
 /// Lets a letter go; the outbox must not try it again.
-#[expect(clippy::unnecessary_wraps, reason = "the end of `send`")]
-fn give_up(reason: &'static str) -> Outcome<()> {
+#[expect(clippy::unnecessary_wraps, reason = "the end of a delivery")]
+pub(crate) fn give_up(reason: &'static str) -> Outcome<()> {
     metrics::counter!("mails_given_up_total").increment(1);
     tracing::warn!(reason, "a letter is not sent");
     Ok(())

@@ -109,8 +109,8 @@ async fn prove(app: &App, email_key: &str, typed: &str, visitor: &Visitor) -> Ou
     let proof = code::check(&mut conn, &app.code_mac, (Purpose::VerifyEmail, typed), user.as_ref(), now).await?;
     conn.transaction(async |conn| {
         let user_id = proof.user_id;
+        accounts::lock(conn, user_id).await?.ok_or(WRONG_CODE)?;
         proof.spend(conn).await?;
-        accounts::find(conn, user_id).await?.ok_or(WRONG_CODE)?;
         accounts::verify_email(conn, user_id, now).await?;
         audit::record(app, conn, Entry::of(user_id.0, "email_verified").from(visitor)).await
     })

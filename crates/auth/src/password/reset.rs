@@ -119,6 +119,7 @@ async fn reset(app: &App, email_key: &str, typed: &str, wanted: SecretString, vi
     let mut conn = app.ground.pg.conn().await?;
     conn.transaction(async |conn| {
         let user_id = proof.user_id;
+        store::lock(conn, user_id).await?.ok_or(code::WRONG_CODE)?;
         proof.spend(conn).await?;
         store::set_password(conn, user_id, Some(&hash), now).await?;
         // Whoever has the code has the mailbox.

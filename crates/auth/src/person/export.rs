@@ -8,7 +8,7 @@ use chassis::{
     principal::Person,
     problem::{Outcome, Problem, ProblemView},
 };
-use diesel_async::AsyncPgConnection;
+use diesel_async::{AsyncConnection, AsyncPgConnection};
 use domain::{
     contract::UserExport,
     fault::{Fault, Kind, common},
@@ -67,12 +67,22 @@ pub async fn export(app: Data<App>, person: Person, visitor: Visitor) -> Outcome
     services.insert(Service::Auth.name(), own);
     let export_id = app.ground.clock.uuid();
     let user_id = person.0.user_id.0;
-    let entry = Entry::of(user_id, "exported").with("export_id", export_id).from(&visitor);
-    audit::record(&app, &mut *app.ground.pg.conn().await?, entry).await?;
+    note(&app, person.0, Entry::of(user_id, "exported").with("export_id", export_id).from(&visitor)).await?;
     let exported_at = app.ground.clock.now().into();
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_DISPOSITION, "attachment; filename=\"maru-export.json\""))
         .json(ExportView { export_id, user_id, exported_at, services }))
+}
+
+/// Writes down that somebody took everything along, unless the account ended while the services were asked: nothing is
+/// said about a person from then on.
+async fn note(app: &App, person: Principal, entry: Entry) -> Outcome<()> {
+    let mut conn = app.ground.pg.conn().await?;
+    conn.transaction(async |conn| {
+        accounts::lock(conn, person.user_id).await?.ok_or(common::INVALID_TOKEN)?;
+        audit::record(app, conn, entry).await
+    })
+    .await
 }
 
 async fn ask(app: &App, service: Service, person: Principal) -> Outcome<(&'static str, Value)> {

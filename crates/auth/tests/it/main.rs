@@ -2,19 +2,31 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 mod accounts;
+mod audit;
 mod behind;
 mod child;
 mod commands;
 mod crash;
+mod erasure;
+mod export;
 mod faults;
 mod fields;
 mod flood;
+mod google;
+mod grant;
 mod limits;
 mod logins;
+mod logs;
+mod mail;
+mod mail_server;
+mod outside;
 mod passwords;
+mod prune;
 mod races;
 mod refresh;
 mod refresh_theft;
+mod reset;
+mod rooms;
 mod schema;
 mod sessions;
 mod tickets;

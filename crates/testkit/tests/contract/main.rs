@@ -4,5 +4,6 @@
 //! they meet.
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod accounts;
 mod people;
 mod rooms;

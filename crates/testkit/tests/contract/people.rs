@@ -18,18 +18,6 @@ async fn erase(room: &Room, caller: Service, person: UserId) -> Result<UserErasu
     room.as_seen_by(caller).delete(None, &["internal", "users", &person.to_string()]).await
 }
 
-/// Makes one thing wherever a person can make one without more ado.
-async fn settle_in(house: &House, person: Principal) {
-    let makings = [
-        (&house.session, "/api/v1/sessions", json!({ "title": "마루 발표" })),
-        (&house.emotion, "/emotion/sessions", json!({ "topic": "발표" })),
-        (&house.memo, "/memo", json!({ "content": "가을 하늘" })),
-    ];
-    for (room, path, body) in makings {
-        room.as_principal(person).post(path, body).await.assert_status(201);
-    }
-}
-
 fn is_not_found<T>(answer: &Result<T, CallError>) -> bool {
     matches!(answer, Err(CallError::Refused(view)) if view.status == 404 && view.code == "not_found")
 }
@@ -38,7 +26,7 @@ fn is_not_found<T>(answer: &Result<T, CallError>) -> bool {
 async fn every_service_shows_and_erases_a_person_at_the_auth_services_word() {
     let house = House::open().await;
     let person = house.somebody();
-    settle_in(&house, person).await;
+    house.settle_in(person).await;
     for room in house.rooms() {
         let shown = export(room, Service::Auth, person.user_id).await.unwrap();
         assert_eq!((shown.service, shown.data.get("truncated")), (room.service, Some(&json!(false))));
@@ -61,7 +49,7 @@ async fn every_service_shows_and_erases_a_person_at_the_auth_services_word() {
 async fn another_services_key_opens_neither() {
     let house = House::open().await;
     let person = house.somebody();
-    settle_in(&house, person).await;
+    house.settle_in(person).await;
     let others = [Service::Gateway, Service::Session, Service::Ticketing, Service::Emotion, Service::Memo];
     for room in house.rooms() {
         for caller in others {

@@ -2,10 +2,28 @@
 
 use std::time::Duration;
 
-use chassis::client::Peer;
+use auth::{
+    config::{AuthConfig, ServicesConfig},
+    google::config::GoogleConfig,
+    mail::config::MailConfig,
+};
+use chassis::{
+    access::{AccessConfig, AccessTokens},
+    client::Peer,
+    clock::Clock,
+    limit::Profile,
+    peers::Urls,
+};
+use diesel_async::SimpleAsyncConnection;
 use domain::principal::{Principal, Role, Service};
 use secrecy::SecretString;
-use testkit::{Stage, TestApp, TestClient};
+use serde_json::json;
+use testkit::{Answer, Stage, TestApp, TestClient};
+
+/// Secret of access tokens.
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+/// A password that may be used.
+pub(crate) const PASSWORD: &str = "마루 위에서 잔다 7";
 
 /// A service that runs on what it has to itself.
 pub(crate) struct Room {
@@ -25,6 +43,26 @@ impl Room {
     /// Calls as the gateway does for a person.
     pub(crate) fn as_principal(&self, person: Principal) -> TestClient {
         self.app.as_principal(person)
+    }
+
+    /// Calls as the gateway does for somebody who is not signed in.
+    pub(crate) fn as_nobody(&self) -> TestClient {
+        self.app.anonymous()
+    }
+
+    /// Reads who an answer's access token speaks for, the way the gateway does.
+    pub(crate) fn principal(&self, answer: &Answer) -> Principal {
+        let tokens = AccessTokens::new(&SecretString::from(SECRET));
+        tokens.verify(answer.text("/access_token"), self.stage.clock.now()).unwrap().principal
+    }
+
+    /// Runs a statement behind the service's back.
+    pub(crate) async fn execute(&self, sql: &str) {
+        self.stage.pg().conn().await.unwrap().batch_execute(sql).await.unwrap();
+    }
+
+    fn urls(&self) -> Urls {
+        Urls(vec![format!("http://{}", self.app.addr()).parse().unwrap()])
     }
 }
 
@@ -57,9 +95,64 @@ impl House {
         Principal { user_id: clock.id(), login_id: clock.id(), role: Role::User }
     }
 
+    /// Returns the clock they all go by.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.session.stage.clock
+    }
+
+    /// Makes one thing wherever a person can make one without more ado.
+    pub(crate) async fn settle_in(&self, person: Principal) {
+        let makings = [
+            (&self.session, "/api/v1/sessions", json!({ "title": "마루 발표" })),
+            (&self.emotion, "/emotion/sessions", json!({ "topic": "발표" })),
+            (&self.memo, "/memo", json!({ "content": "가을 하늘" })),
+        ];
+        for (room, path, body) in makings {
+            room.as_principal(person).post(path, body).await.assert_status(201);
+        }
+    }
+
+    /// Starts the auth service beside them: it knows where they are.
+    pub(crate) async fn open_auth(&self) -> Room {
+        let stage = self.session.stage.beside(Service::Auth, auth::app::MIGRATIONS).await;
+        let config = auth_config(&stage, self);
+        let app = stage.serve(auth::build(config, stage.clock.clone()).unwrap());
+        Room { service: Service::Auth, stage, app }
+    }
+
     /// Returns all of them.
     pub(crate) fn rooms(&self) -> [&Room; 4] {
         [&self.session, &self.ticketing, &self.emotion, &self.memo]
+    }
+}
+
+fn auth_config(stage: &Stage, house: &House) -> AuthConfig {
+    let nowhere = || "http://127.0.0.1:1/".parse().unwrap();
+    AuthConfig {
+        base: stage.base_config(),
+        port: 0,
+        access: AccessConfig { jwt_secret: SecretString::from(SECRET), jwt_secret_previous: None },
+        signing: stage.signing_config(),
+        jwt_expires_in: Duration::from_hours(24),
+        password_hashes_at_once: 1,
+        rate_limits: Profile::Generous,
+        public_url: "http://localhost:8080".parse().unwrap(),
+        mail: MailConfig { mail_url: None, mail_from: "Maru <maru@example.com>".to_owned() },
+        google: GoogleConfig {
+            google_client_id: None,
+            google_client_secret: None,
+            redirect_uri: None,
+            google_issuer: nowhere(),
+            google_authorization_url: nowhere(),
+            google_token_url: nowhere(),
+            google_jwks_url: nowhere(),
+        },
+        services: ServicesConfig {
+            session_urls: house.session.urls(),
+            ticketing_urls: house.ticketing.urls(),
+            emotion_urls: house.emotion.urls(),
+            memo_urls: house.memo.urls(),
+        },
     }
 }
 
