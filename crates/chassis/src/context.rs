@@ -1,6 +1,6 @@
 //! What one request carries with it while it is handled: its id, its language, its deadline and its trace.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use domain::locale::Locale;
 use tokio::time::Instant;
@@ -18,6 +18,8 @@ pub struct RequestContext {
     pub request_id: Arc<str>,
     /// The language the answer is written in.
     pub locale: Locale,
+    /// When the request came.
+    pub started: Instant,
     /// When the answer must be on its way.
     pub deadline: Instant,
     /// W3C trace id, 32 hex digits.
@@ -43,11 +45,14 @@ impl RequestContext {
     /// Returns the W3C `traceparent` of a call made for this request: its trace, and the span at hand or, where traces
     /// do not leave the process, a span id made of the request's own.
     pub fn traceparent(&self) -> String {
-        let own = self.trace_id.get(16..).unwrap_or_default();
-        match telemetry::current_span_id() {
-            Some(span) => ["00-", &self.trace_id, "-", &span, "-01"].concat(),
-            None => ["00-", &self.trace_id, "-", own, "-01"].concat(),
-        }
+        self.traceparent_pieces().concat()
+    }
+
+    /// Returns the same in pieces, for whoever writes them one after the other.
+    pub fn traceparent_pieces(&self) -> [Cow<'_, str>; 5] {
+        let own = || self.trace_id.get(16..).unwrap_or_default().into();
+        let span = telemetry::current_span_id().map_or_else(own, Cow::Owned);
+        ["00-".into(), (&*self.trace_id).into(), "-".into(), span, "-01".into()]
     }
 
     /// Returns how long the request may still take, at least nothing.

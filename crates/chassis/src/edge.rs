@@ -73,13 +73,15 @@ pub struct Edge {
     pub clock: Clock,
 }
 
-/// Marks an answer that is passed on as it came, errors included.
+/// What a handler that chooses the route itself leaves in its request's extensions, whose memory is used again: those of
+/// an answer would be new for each.
 #[derive(Clone, Copy, Debug)]
-pub struct PassedOn;
-
-/// Names the route of an answer for logs and metrics, where the framework's own router did not choose it.
-#[derive(Clone, Copy, Debug)]
-pub struct RouteName(pub &'static str);
+pub struct Routed {
+    /// The route, for logs and metrics.
+    pub route: &'static str,
+    /// Whether the answer is passed on as it came, errors included.
+    pub is_passed_on: bool,
+}
 
 /// The middleware around everything a process serves.
 pub async fn edge<B: MessageBody + 'static>(
@@ -89,7 +91,8 @@ pub async fn edge<B: MessageBody + 'static>(
     let Some(edge) = req.app_data::<web::Data<Edge>>().cloned() else {
         return Err(Problem::unexpected("no edge is registered").into());
     };
-    let context = edge.context(req.headers());
+    let started = Instant::now();
+    let context = edge.context(req.headers(), started);
     let span = tracing::info_span!(
         "request",
         request_id = %context.request_id,
@@ -103,7 +106,6 @@ pub async fn edge<B: MessageBody + 'static>(
         _ = span.set_parent(remote_parent(req.headers(), &context));
     }
     pace_body(&mut req, edge.body_grace);
-    let started = Instant::now();
     let method = req.method().clone();
     let in_flight = meter::InFlight::begin();
     let handled = context
@@ -147,7 +149,7 @@ pub async fn edge<B: MessageBody + 'static>(
 }
 
 impl Edge {
-    fn context(&self, headers: &HeaderMap) -> RequestContext {
+    fn context(&self, headers: &HeaderMap, started: Instant) -> RequestContext {
         let text = |name: HeaderName| headers.get(&name).and_then(|value| value.to_str().ok());
         let told = |name: &'static str| self.behind_gateway.then(|| text(HeaderName::from_static(name))).flatten();
         // A request that begins here has one id under two names.
@@ -164,7 +166,8 @@ impl Edge {
         RequestContext {
             request_id,
             locale: Locale::negotiate(text(header::ACCEPT_LANGUAGE), self.locale),
-            deadline: Instant::now() + timeout,
+            started,
+            deadline: started + timeout,
             trace_id,
         }
     }
@@ -221,7 +224,7 @@ fn finish<B: MessageBody + 'static>(response: ServiceResponse<B>) -> ServiceResp
     if let Some(problem) = response.response().error().and_then(|error| error.as_error::<Problem>()) {
         problem.log();
     }
-    let passed_on = response.response().extensions().get::<PassedOn>().is_some();
+    let passed_on = response.request().extensions().get::<Routed>().is_some_and(|routed| routed.is_passed_on);
     if passed_on || !is_bare_error(response.status(), response.headers(), response.response().body().size()) {
         return response.map_into_boxed_body();
     }
@@ -253,7 +256,7 @@ fn normalise(response: actix_web::HttpResponse) -> actix_web::HttpResponse {
 }
 
 fn route_of<B>(response: &ServiceResponse<B>) -> Cow<'static, str> {
-    let named = response.response().extensions().get::<RouteName>().map(|name| Cow::Borrowed(name.0));
+    let named = response.request().extensions().get::<Routed>().map(|routed| Cow::Borrowed(routed.route));
     named.or_else(|| response.request().match_pattern().map(Cow::Owned)).unwrap_or(Cow::Borrowed("unknown"))
 }
 

@@ -13,8 +13,10 @@ thread_local! {
 
 struct Meters {
     in_flight: Gauge,
+    /// Where in `answered` a route is: found by one look, that a new one costs a second.
+    routes: HashMap<String, usize>,
     /// By route; the few methods and statuses of each are found faster by looking than by hashing.
-    answered: HashMap<String, Vec<Answered>>,
+    answered: Vec<Vec<Answered>>,
 }
 
 struct Answered {
@@ -26,14 +28,16 @@ struct Answered {
 
 impl Meters {
     fn new() -> Self {
-        Self { in_flight: metrics::gauge!("http_requests_in_flight"), answered: HashMap::new() }
+        Self { in_flight: metrics::gauge!("http_requests_in_flight"), routes: HashMap::new(), answered: Vec::new() }
     }
 
     fn answered(&mut self, method: &'static str, route: &str, status: StatusCode) -> Option<&Answered> {
-        if !self.answered.contains_key(route) {
-            self.answered.insert(route.to_owned(), Vec::new());
-        }
-        let known = self.answered.get_mut(route)?;
+        let at = self.routes.get(route).copied().unwrap_or_else(|| {
+            self.routes.insert(route.to_owned(), self.answered.len());
+            self.answered.push(Vec::new());
+            self.answered.len() - 1
+        });
+        let known = self.answered.get_mut(at)?;
         let found = known.iter().position(|answered| answered.method == method && answered.status == status);
         let at = found.unwrap_or_else(|| {
             let labels = [("method", method.to_owned()), ("route", route.to_owned())];

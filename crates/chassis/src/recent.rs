@@ -4,20 +4,30 @@
 //! in use moves to the young generation, so that a flood of new keys cannot push out what everybody needs, and no
 //! insertion ever walks the whole memory.
 
-use std::{collections::HashMap, hash::Hash};
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, Hash, RandomState},
+};
 
 /// Remembers at least the last `capacity / 2` values and at most `capacity`.
 #[derive(Debug)]
-pub struct Recent<K, V> {
-    young: HashMap<K, V>,
-    old: HashMap<K, V>,
+pub struct Recent<K, V, S = RandomState> {
+    young: HashMap<K, V, S>,
+    old: HashMap<K, V, S>,
     generation: usize,
 }
 
 impl<K: Eq + Hash + Copy, V: Clone> Recent<K, V> {
     /// Starts with nothing remembered.
     pub fn new(capacity: usize) -> Self {
-        Self { young: HashMap::new(), old: HashMap::new(), generation: (capacity / 2).max(1) }
+        Self::hashed_by(capacity)
+    }
+}
+
+impl<K: Eq + Hash + Copy, V: Clone, S: BuildHasher + Default> Recent<K, V, S> {
+    /// Starts with nothing remembered, for keys that are better hashed in another way than the usual one.
+    pub fn hashed_by(capacity: usize) -> Self {
+        Self { young: HashMap::default(), old: HashMap::default(), generation: (capacity / 2).max(1) }
     }
 
     /// Returns the remembered value.

@@ -140,8 +140,9 @@ where
                     openapi::routes(cfg, &api);
                 }
             })
-            .configure(routes)
+            // Before the routes, which may have another idea of what is nobody's.
             .default_service(web::to(|| async { Err::<String, _>(Problem::from(common::NOT_FOUND)) }))
+            .configure(routes)
             .wrap(from_fn(edge::edge))
     })
     .workers(http.worker_count())

@@ -172,7 +172,7 @@ fn listen_for_people(config: &GatewayConfig, lifecycle: &Lifecycle, clock: Clock
         routes: move |cfg: &mut ServiceConfig| {
             // Made here, on a worker's thread, and never leaves it.
             let gate = Data::new(Gate::new(shared.clone()));
-            cfg.service(web::scope("").app_data(gate).default_service(web::to(gate::gate)));
+            cfg.app_data(gate).default_service(web::to(gate::gate));
         },
     });
     bound.map_err(|error| Problem::unexpected(format!("cannot listen on port {}: {error}", config.port)))

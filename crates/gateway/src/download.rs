@@ -13,17 +13,13 @@ use std::{
 
 use actix_web::body::{BodySize, MessageBody};
 use bytes::Bytes;
-use hyper::body::{Body, Incoming};
-use tokio::time::{Instant, Sleep};
+use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use crate::{revocation::Watch, upload::Upload, upstream::Lease};
+use crate::{client::Incoming, revocation::Watch, upload::Upload, upstream::Lease};
 
 /// Longest silence in the middle of an answer that ends.
 const STALL: Duration = Duration::from_secs(30);
-
-/// The timer of an exchange: first of the wait for the head, then of the silences in the body.
-pub type Timer = Pin<Box<Sleep>>;
 
 /// The body of an answer.
 pub struct Download {
@@ -52,16 +48,16 @@ impl MessageBody for LeftOut {
 
 /// When a body is given up or ended.
 enum Until {
-    /// After a long silence; the timer is set when one begins.
-    Stalled { timer: Timer, is_set: bool },
+    /// After a long silence; the timer is made when the first begins, and set when each does.
+    Stalled { timer: Option<Pin<Box<Sleep>>>, is_set: bool },
     /// When the login of whoever listens has ended, or this process stops.
     Ended { ended: Pin<Box<WaitForCancellationFutureOwned>>, _watch: Watch },
 }
 
 impl Download {
     /// Takes an answer that ends by itself.
-    pub fn new(incoming: Incoming, size: BodySize, rest_of_upload: Option<Upload>, timer: Timer) -> Self {
-        Self { incoming, size, rest_of_upload, until: Until::Stalled { timer, is_set: false }, lease: None }
+    pub fn new(incoming: Incoming, size: BodySize, rest_of_upload: Option<Upload>) -> Self {
+        Self { incoming, size, rest_of_upload, until: Until::Stalled { timer: None, is_set: false }, lease: None }
     }
 
     /// Keeps a place at the service's address until the end of the answer.
@@ -83,6 +79,7 @@ impl Until {
     fn has_come(&mut self, cx: &mut Context<'_>) -> bool {
         match self {
             Self::Stalled { timer, is_set } => {
+                let timer = timer.get_or_insert_with(|| Box::pin(sleep(STALL)));
                 if !*is_set {
                     timer.as_mut().reset(Instant::now() + STALL);
                     *is_set = true;
@@ -104,27 +101,23 @@ impl MessageBody for Download {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let this = self.get_mut();
         // A service may answer before it has read the whole request.
-        if let Some(upload) = &mut this.rest_of_upload {
-            match upload.poll_pump(cx) {
+        if this.rest_of_upload.is_some() {
+            match this.incoming.poll_send(cx, &mut this.rest_of_upload) {
                 Poll::Ready(Ok(())) => this.rest_of_upload = None,
                 Poll::Ready(Err(problem)) => return Poll::Ready(Some(Err(problem.to_string().into()))),
                 Poll::Pending => {}
             }
         }
-        loop {
-            match Pin::new(&mut this.incoming).poll_frame(cx) {
-                Poll::Ready(Some(Ok(frame))) => {
-                    if let Until::Stalled { is_set, .. } = &mut this.until {
-                        *is_set = false;
-                    }
-                    if let Ok(chunk) = frame.into_data() {
-                        return Poll::Ready(Some(Ok(chunk)));
-                    }
+        match this.incoming.poll_next(cx) {
+            Poll::Ready(Some(Ok(chunk))) => {
+                if let Until::Stalled { is_set, .. } = &mut this.until {
+                    *is_set = false;
                 }
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error.into()))),
-                Poll::Ready(None) => return Poll::Ready(None),
-                Poll::Pending => break,
+                return Poll::Ready(Some(Ok(chunk)));
             }
+            Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error.into()))),
+            Poll::Ready(None) => return Poll::Ready(None),
+            Poll::Pending => {}
         }
         if !this.until.has_come(cx) {
             return Poll::Pending;

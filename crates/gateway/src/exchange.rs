@@ -1,28 +1,18 @@
 //! One request to a service, on one address or, where that is safe, on a second.
 
-use std::{
-    future::poll_fn,
-    pin::pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::sync::Arc;
 
+use actix_web::http::{Method, StatusCode};
 use chassis::{
     edge::DRAINING,
     problem::{Outcome, Problem},
 };
-use http::{
-    Method, Request, Response, StatusCode, Uri,
-    uri::{PathAndQuery, Scheme},
-};
-use hyper::body::Incoming;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use crate::{
-    client::{Client, SendError},
-    download::Timer,
+    client::{Answer, Client, Failure, SendError},
     headers::Outgoing,
-    upload::{Upload, UploadBody},
+    upload::Upload,
     upstream::{Address, Choice, Lease, Upstream},
 };
 
@@ -37,39 +27,34 @@ pub struct Exchange<'r> {
     /// Whether it takes room there.
     pub counted: bool,
     /// The method.
-    pub method: Method,
-    /// The checked path, and the query as it came.
-    pub target: PathAndQuery,
+    pub method: &'r Method,
+    /// The checked path and the query as it came, in pieces.
+    pub target: Target<'r>,
     /// Where the headers come from.
     pub outgoing: Outgoing<'r>,
     /// When the head of the answer must be there.
     pub deadline: Instant,
 }
 
+/// A request target in pieces, to be written one after the other.
+pub type Target<'r> = [&'r str; 4];
+
 /// An answer, and the place it holds at its address until its end.
-pub type Answered = (Response<Incoming>, Lease);
+pub type Answered = (Answer, Lease);
 
 /// What came of one address.
-type Tried = Result<Response<Incoming>, SendError>;
-
-/// Why an attempt brought no answer.
-enum Failure {
-    /// The client's own body was at fault.
-    Body(Problem),
-    /// The service's address was.
-    Address(SendError),
-}
+type Tried = Result<Answer, SendError>;
 
 impl Exchange<'_> {
     /// Sends the request and returns the head of the answer, the body behind it, and its place at the address.
     ///
     /// # Errors
     /// 503 when no address answers or has room, 504 when the head is not there in time, and what the client's body earns.
-    pub async fn run(&self, upload: &mut Option<Upload>, timer: &mut Timer) -> Outcome<Answered> {
+    pub async fn run(&self, upload: &mut Option<Upload>) -> Outcome<Answered> {
         tokio::select! {
             biased;
             answered = self.attempts(upload) => answered,
-            () = timer.as_mut() => Err(Problem::late("no answer from the service in time")),
+            () = sleep_until(self.deadline) => Err(Problem::late("no answer from the service in time")),
         }
     }
 
@@ -77,7 +62,7 @@ impl Exchange<'_> {
         self.upstream.budget.deposit();
         let first = self.upstream.choose(self.choice, self.counted, None)?;
         let tried = self.attempt(first.address(), upload).await?;
-        if tried.as_ref().is_ok_and(|response| response.status() != StatusCode::SERVICE_UNAVAILABLE) {
+        if tried.as_ref().is_ok_and(|answer| answer.head.status != StatusCode::SERVICE_UNAVAILABLE) {
             return settle(tried, first);
         }
         let Ok(second) = self.upstream.choose(self.choice, self.counted, Some(first.address())) else {
@@ -89,7 +74,7 @@ impl Exchange<'_> {
         }
         metrics::counter!("upstream_retries_total", "service" => self.upstream.service.name()).increment(1);
         match self.attempt(second.address(), upload).await? {
-            Ok(response) => settle(Ok(response), second),
+            Ok(answer) => settle(Ok(answer), second),
             // What the first address said is more than nothing.
             Err(_failed) if tried.is_ok() => settle(tried, first),
             Err(failed) => settle(Err(failed), second),
@@ -98,13 +83,10 @@ impl Exchange<'_> {
 
     /// Asks one address; the outer error is the client's fault, the inner one the address's.
     async fn attempt(&self, address: &Address, upload: &mut Option<Upload>) -> Outcome<Tried> {
-        let body = upload.as_mut().map_or_else(UploadBody::empty, Upload::attach);
-        let request = self.request(address, body)?;
-        match self.send(request, upload).await {
-            Ok(response) => {
-                let is_draining = response.headers().contains_key(DRAINING);
-                self.upstream.note_answer(address, response.status(), is_draining);
-                Ok(Ok(response))
+        match self.ask(address, upload).await {
+            Ok(answer) => {
+                self.upstream.note_answer(address, answer.head.status, answer.head.has(DRAINING));
+                Ok(Ok(answer))
             }
             Err(Failure::Body(problem)) => Err(problem),
             Err(Failure::Address(error)) => {
@@ -114,21 +96,15 @@ impl Exchange<'_> {
         }
     }
 
-    async fn send(
-        &self,
-        request: Request<UploadBody>,
-        upload: &mut Option<Upload>,
-    ) -> Result<Response<Incoming>, Failure> {
-        let mut sending = pin!(self.client.send(request));
-        poll_fn(|cx: &mut Context<'_>| {
-            if let Some(upload) = upload
-                && let Poll::Ready(Err(problem)) = upload.poll_pump(cx)
-            {
-                return Poll::Ready(Err(Failure::Body(problem)));
-            }
-            sending.as_mut().poll(cx).map_err(Failure::Address)
-        })
-        .await
+    async fn ask(&self, address: &Address, upload: &mut Option<Upload>) -> Result<Answer, Failure> {
+        let mut connection = self.client.connection(&address.authority).await.map_err(Failure::Address)?;
+        let remaining = self.deadline.saturating_duration_since(Instant::now());
+        let remaining_ms = u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX);
+        let mut head = connection.head(self.method.as_str(), &self.target);
+        self.outgoing.write(&mut head, &address.host, remaining_ms);
+        head.body(upload.as_ref());
+        head.end().map_err(|error| Failure::Body(Problem::unexpected(error)))?;
+        connection.ask(upload).await
     }
 
     /// Trying again is safe when nothing was sent, or when the method promises that twice is the same as once; and it
@@ -142,22 +118,8 @@ impl Exchange<'_> {
         };
         is_safe && upload.is_none_or(Upload::is_untouched) && self.upstream.budget.withdraw()
     }
-
-    fn request(&self, address: &Address, body: UploadBody) -> Outcome<Request<UploadBody>> {
-        let remaining = self.deadline.saturating_duration_since(Instant::now());
-        let remaining_ms = u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX);
-        let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(Scheme::HTTP);
-        parts.authority = Some(address.authority.clone());
-        parts.path_and_query = Some(self.target.clone());
-        let mut request = Request::new(body);
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = Uri::from_parts(parts).map_err(Problem::unexpected)?;
-        *request.headers_mut() = self.outgoing.headers(&address.host, remaining_ms)?;
-        Ok(request)
-    }
 }
 
 fn settle(tried: Tried, lease: Lease) -> Outcome<Answered> {
-    tried.map(|response| (response, lease)).map_err(|failed| Problem::unavailable(failed.cause))
+    tried.map(|answer| (answer, lease)).map_err(|failed| Problem::unavailable(failed.cause))
 }

@@ -6,26 +6,23 @@ use std::{
 };
 
 use actix_web::{
-    HttpRequest, HttpResponse,
+    HttpMessage, HttpRequest, HttpResponse,
     body::BodySize,
-    http::{StatusCode, header},
+    http::{Method, StatusCode, header},
     web::Payload,
 };
-use bytes::Bytes;
 use chassis::{
     context::RequestContext,
-    edge::PassedOn,
+    edge::Routed,
     problem::{Outcome, Problem},
 };
 use domain::principal::Service;
-use http::{Method, Response, uri::PathAndQuery};
-use hyper::body::Incoming;
-use tokio::time::{Instant, sleep_until};
 
 use crate::{
     admit::{Caller, admit},
+    client::{Answer, Incoming},
     download::{Download, LeftOut},
-    exchange::Exchange,
+    exchange::{Exchange, Target},
     faults::{BAD_UPSTREAM, UPGRADE_NOT_SUPPORTED},
     gate::{Arrival, Gate, Notes},
     headers::{self, Outgoing},
@@ -36,9 +33,6 @@ use crate::{
     upload::Upload,
     upstream::Choice,
 };
-
-const NOT_FOUND: http::StatusCode = http::StatusCode::NOT_FOUND;
-const SWITCHING_PROTOCOLS: http::StatusCode = http::StatusCode::SWITCHING_PROTOCOLS;
 
 /// Sends a request to its service and returns the answer, or a tunnel.
 ///
@@ -52,16 +46,17 @@ pub async fn forward(
     notes: &mut Notes,
 ) -> Outcome<HttpResponse> {
     let Arrival { request, asking, address } = arrival;
-    let deadline = Instant::now() + route.patience.unwrap_or(gate.usual_patience);
     let upgrade = wants_tunnel(request, route)?;
     if upgrade {
         asking.refuse_strangers()?;
     }
     let caller = admit(gate, arrival, route, upgrade, notes).await?;
     let context = RequestContext::current().ok_or_else(|| Problem::unexpected("outside any request"))?;
+    let deadline = context.started + route.patience.unwrap_or(gate.usual_patience);
     let (mut upload, tunnelled) =
         if upgrade { (None, Some(payload)) } else { (Upload::begin(request, payload, route.body_limit)?, None) };
-    let is_head = request.method() == actix_web::http::Method::HEAD;
+    let is_head = request.method() == Method::HEAD;
+    let query = query(request, &caller);
     let exchange = Exchange {
         client: &gate.client,
         upstream: gate.upstream(route.service)?,
@@ -69,8 +64,8 @@ pub async fn forward(
         // A poll that is held until something happens works as little as a socket.
         counted: upgrade || route.kind != Kind::Socket,
         // Services answer GET; what HEAD leaves out is left out here.
-        method: if is_head { Method::GET } else { method(request)? },
-        target: target(request, route, entry, &caller)?,
+        method: if is_head { &Method::GET } else { request.method() },
+        target: target(request, route, entry, &query),
         outgoing: Outgoing {
             request,
             route,
@@ -83,20 +78,27 @@ pub async fn forward(
         },
         deadline,
     };
-    let mut timer = Box::pin(sleep_until(deadline));
-    let answered = exchange.run(&mut upload, &mut timer).await;
-    if route.limit == Class::Code && !answered.as_ref().is_ok_and(|(answer, _)| answer.status() == NOT_FOUND) {
+    let answered = exchange.run(&mut upload).await;
+    if route.limit == Class::Code
+        && !answered.as_ref().is_ok_and(|(answer, _)| answer.head.status == StatusCode::NOT_FOUND)
+    {
         gate.limits.give_back(route.limit, None, *address).await;
     }
     let (answer, lease) = answered?;
     let watch = || gate.revocations.watch(caller.person.map(|person| person.login_id));
-    match (answer.status(), tunnelled) {
-        (SWITCHING_PROTOCOLS, Some(payload)) => tunnel::open(answer, payload, watch(), caller.ticket.as_ref()).await,
-        (SWITCHING_PROTOCOLS, None) => Err(BAD_UPSTREAM.into()),
-        _ => pass_on(answer, is_head, caller.person.is_some(), |incoming, size| {
-            let body = Download::new(incoming, size, upload.filter(|_| !is_head), timer);
-            if route.kind == Kind::Stream { body.lasting(watch()) } else { body.holding(lease) }
-        }),
+    match (answer.head.status, tunnelled) {
+        (StatusCode::SWITCHING_PROTOCOLS, Some(payload)) => {
+            mark_passed_on(request);
+            tunnel::open(answer, payload, watch(), caller.ticket.as_ref())
+        }
+        (StatusCode::SWITCHING_PROTOCOLS, None) => Err(BAD_UPSTREAM.into()),
+        _ => {
+            mark_passed_on(request);
+            Ok(pass_on(answer, is_head, caller.person.is_some(), |incoming, size| {
+                let body = Download::new(incoming, size, upload.filter(|_| !is_head));
+                if route.kind == Kind::Stream { body.lasting(watch()) } else { body.holding(lease) }
+            }))
+        }
     }
 }
 
@@ -105,41 +107,29 @@ fn wants_tunnel(request: &HttpRequest, route: &Route) -> Outcome<bool> {
     let Some(protocol) = request.headers().get(header::UPGRADE) else { return Ok(false) };
     let is_websocket = protocol.as_bytes().eq_ignore_ascii_case(b"websocket");
     match (route.kind == Kind::Socket, is_websocket) {
-        (true, true) if request.method() == actix_web::http::Method::GET => Ok(true),
+        (true, true) if request.method() == Method::GET => Ok(true),
         // A client may offer another protocol (`h2c`) to anybody, and be answered in the one it speaks.
         (false, false) => Ok(false),
         _ => Err(UPGRADE_NOT_SUPPORTED.into()),
     }
 }
 
-fn method(request: &HttpRequest) -> Outcome<Method> {
-    Method::from_bytes(request.method().as_str().as_bytes()).map_err(Problem::unexpected)
+/// Returns the query as it came, but for a ticket that has been redeemed.
+fn query<'r>(request: &'r HttpRequest, caller: &Caller) -> Cow<'r, str> {
+    let query = request.query_string();
+    if caller.ticket.is_some() { Cow::Owned(Burnt::other_parameters(query)) } else { Cow::Borrowed(query) }
 }
 
-/// Builds the target a service sees: the checked path under the service's own name for it, and the query as it came, but
-/// for a ticket that has been redeemed.
-fn target(request: &HttpRequest, route: &Route, entry: &Entry, caller: &Caller) -> Outcome<PathAndQuery> {
-    let uri = request.uri();
-    let path = uri.path();
+/// Returns the target a service sees: the checked path under the service's own name for it, and the query.
+fn target<'r>(request: &'r HttpRequest, route: &Route, entry: &Entry, query: &'r str) -> Target<'r> {
+    let path = request.uri().path();
     let path = match path.strip_suffix('/') {
         // Engine.IO knows its endpoint with the slash.
         Some(without) if !without.is_empty() && route.kind != Kind::Socket => without,
         _ => path,
     };
     let (prefix, rest) = entry.upstream_path(path);
-    let query = uri.query().map(|query| match caller.ticket {
-        Some(_) => Cow::Owned(Burnt::other_parameters(query)),
-        None => Cow::Borrowed(query),
-    });
-    let mut target =
-        String::with_capacity(prefix.len() + rest.len() + 1 + query.as_ref().map_or(0, |query| query.len()));
-    target.push_str(prefix);
-    target.push_str(rest);
-    if let Some(query) = query.filter(|query| !query.is_empty()) {
-        target.push('?');
-        target.push_str(&query);
-    }
-    PathAndQuery::from_maybe_shared(Bytes::from(target)).map_err(|_strange| Problem::from(crate::faults::BAD_PATH))
+    [prefix, rest, if query.is_empty() { "" } else { "?" }, query]
 }
 
 /// Tells one client from another as well as can be without a login.
@@ -150,28 +140,33 @@ fn client_key(Arrival { request, address, .. }: &Arrival<'_>) -> u64 {
     hasher.finish()
 }
 
+/// Tells the edge that the answer is not ours.
+fn mark_passed_on(request: &HttpRequest) {
+    if let Some(routed) = request.extensions_mut().get_mut::<Routed>() {
+        routed.is_passed_on = true;
+    }
+}
+
 fn pass_on(
-    answer: Response<Incoming>,
+    answer: Answer,
     is_head: bool,
     for_person: bool,
     body: impl FnOnce(Incoming, BodySize) -> Download,
-) -> Outcome<HttpResponse> {
-    let (parts, incoming) = answer.into_parts();
-    let status = StatusCode::from_u16(parts.status.as_u16()).map_err(Problem::unexpected)?;
-    let length = parts.headers.get(http::header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    let size = match length {
-        _ if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) => BodySize::None,
+) -> HttpResponse {
+    let Answer { head, body: mut incoming } = answer;
+    let size = match incoming.length() {
+        _ if matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) => BodySize::None,
         Some(length) => BodySize::Sized(length),
         None => BodySize::Stream,
     };
-    let mut response = HttpResponse::new(status);
-    headers::copy_to_client(&parts.headers, response.headers_mut());
+    let mut response = HttpResponse::new(head.status);
+    headers::copy_to_client(&head, response.headers_mut());
     headers::protect(response.headers_mut(), for_person);
-    response.extensions_mut().insert(PassedOn);
-    let response = match size {
-        BodySize::None => response,
+    match (size, incoming.take_whole()) {
+        (BodySize::None, _) => response,
         _ if is_head => response.set_body(LeftOut(size)).map_into_boxed_body(),
-        _ => response.set_body(body(incoming, size)).map_into_boxed_body(),
-    };
-    Ok(response)
+        // Nothing is waited for any more.
+        (_, Some(whole)) => response.set_body(whole).map_into_boxed_body(),
+        (_, None) => response.set_body(body(incoming, size)).map_into_boxed_body(),
+    }
 }

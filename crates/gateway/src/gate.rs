@@ -3,7 +3,7 @@
 use std::{cell::RefCell, net::IpAddr, sync::Arc, time::Duration};
 
 use actix_web::{
-    HttpRequest, HttpResponse,
+    HttpMessage, HttpRequest, HttpResponse,
     http::{
         Method,
         header::{ACCESS_CONTROL_REQUEST_METHOD, ALLOW, HeaderValue, STRICT_TRANSPORT_SECURITY},
@@ -13,7 +13,7 @@ use actix_web::{
 use chassis::{
     access::AccessTokens,
     clock::Clock,
-    edge::RouteName,
+    edge::Routed,
     problem::{Outcome, Problem},
     recent::Recent,
     token::Signer,
@@ -32,7 +32,7 @@ use crate::{
     page::Pages,
     path,
     revocation::Revocations,
-    route::{Kind, Route, Router},
+    route::{Kind, Router},
     seen::SeenLogins,
     ticket::Tickets,
     upstream::Upstream,
@@ -90,8 +90,6 @@ pub struct Arrival<'r> {
 /// What is noted about a request on its way, for the answer.
 #[derive(Default)]
 pub struct Notes {
-    /// Its route, once there is one.
-    pub route: Option<&'static Route>,
     /// The limit it was counted at last.
     pub limit: Option<Fields>,
 }
@@ -185,9 +183,6 @@ pub async fn gate(request: HttpRequest, payload: Payload, gate: Data<Gate>) -> H
     if let Some(limit) = &notes.limit {
         limit.write(response.headers_mut());
     }
-    if let Some(route) = notes.route {
-        response.extensions_mut().insert(RouteName(route.pattern));
-    }
     arrival.asking.mark(response.headers_mut());
     if gate.over_tls {
         response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, OVER_TLS_ONLY);
@@ -203,7 +198,7 @@ async fn answer(gate: &Gate, arrival: &Arrival<'_>, payload: Payload, notes: &mu
     let Some(route) = entry.route(request.method().as_str()) else {
         return without_route(arrival, entry.allow());
     };
-    notes.route = Some(route);
+    request.extensions_mut().insert(Routed { route: route.pattern, is_passed_on: false });
     match route.kind {
         Kind::Page(page) => {
             count(gate.limits.take_usual(Who::new(None, arrival.address)), notes)?;

@@ -7,27 +7,23 @@ use actix_web::{HttpRequest, http::header as old};
 use chassis::{
     context::RequestContext,
     edge::{CLIENT_IP, DEADLINE_MS, DRAINING, ORIGIN_VERDICT, REQUEST_ID, TRACEPARENT, is_safe_id},
-    problem::{Outcome, Problem},
 };
 use domain::principal::Service;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::HeaderValue;
 
 use crate::{
     admit::Caller,
+    client::{AnswerHead, RequestHead},
     route::{Kind, Route},
     ticket::Burnt,
 };
 
 /// A guest's own token, which the service gave out and judges.
-const PARTICIPANT_TOKEN: HeaderName = HeaderName::from_static("x-participant-token");
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const PARTICIPANT_TOKEN: &str = "x-participant-token";
 /// The id a client gave its request; ours goes beside it.
-const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-client-request-id");
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+const CLIENT_REQUEST_ID: &str = "x-client-request-id";
 /// Longest `User-Agent` that is passed on, bytes.
 const USER_AGENT_MAX: usize = 256;
-/// Headers of a usual request to a service; spares growing the map, and a larger one costs more than growing it.
-const USUAL_COUNT: usize = 12;
 
 /// What a request to a service is made from.
 pub struct Outgoing<'r> {
@@ -50,66 +46,54 @@ pub struct Outgoing<'r> {
 }
 
 impl Outgoing<'_> {
-    /// Builds the headers for one attempt at `host`, which has `remaining_ms` to answer.
+    /// Writes the headers for one attempt at `host`, which has `remaining_ms` to answer.
     ///
-    /// # Errors
-    /// Returns a problem when an id of ours is no header value, which no id is.
-    pub fn headers(&self, host: &HeaderValue, remaining_ms: u64) -> Outcome<HeaderMap> {
-        let mut headers = HeaderMap::with_capacity(USUAL_COUNT);
-        headers.insert(header::HOST, host.clone());
+    /// How long the body is, is not among them: whoever sends it says so.
+    pub fn write(&self, head: &mut RequestHead<'_>, host: &HeaderValue, remaining_ms: u64) {
+        head.line("host", host.as_bytes());
         let one_hop = self.named_for_one_hop();
         for (name, value) in self.request.headers() {
+            let Some(told_as) = self.passes(name.as_str()) else { continue };
             if one_hop.iter().any(|named| named.eq_ignore_ascii_case(name.as_str())) {
                 continue;
             }
-            let Some(name) = self.passes(name.as_str()) else { continue };
             let mut bytes = value.as_bytes();
-            if name == header::USER_AGENT {
+            if name == old::USER_AGENT {
                 bytes = bytes.get(..USER_AGENT_MAX).unwrap_or(bytes);
             }
-            if name == CLIENT_REQUEST_ID && !value.to_str().is_ok_and(is_safe_id) {
+            if told_as == CLIENT_REQUEST_ID && !value.to_str().is_ok_and(is_safe_id) {
                 continue;
             }
-            headers.append(name, HeaderValue::from_bytes(bytes).map_err(Problem::unexpected)?);
+            head.line(told_as, bytes);
         }
-        self.hide_ticket(&mut headers)?;
-        self.add_ours(&mut headers, remaining_ms)?;
-        Ok(headers)
-    }
-
-    /// Leaves the subprotocols that are none of a ticket's.
-    fn hide_ticket(&self, headers: &mut HeaderMap) -> Outcome<()> {
-        if self.caller.ticket.is_some() {
-            headers.remove(header::SEC_WEBSOCKET_PROTOCOL);
-            if let Some(others) = Burnt::other_protocols(self.request.headers()) {
-                let others = HeaderValue::try_from(others).map_err(Problem::unexpected)?;
-                headers.insert(header::SEC_WEBSOCKET_PROTOCOL, others);
-            }
+        if self.caller.ticket.is_some()
+            && let Some(others) = Burnt::other_protocols(self.request.headers())
+        {
+            head.line("sec-websocket-protocol", others.as_bytes());
         }
-        Ok(())
+        self.add_ours(head, remaining_ms);
     }
 
     /// Adds what the gate itself says, in place of whatever the client said.
-    fn add_ours(&self, headers: &mut HeaderMap, remaining_ms: u64) -> Outcome<()> {
-        headers.insert(header::AUTHORIZATION, self.authorization.clone());
+    fn add_ours(&self, head: &mut RequestHead<'_>, remaining_ms: u64) {
+        head.line("authorization", self.authorization.as_bytes());
         if let Some(token) = &self.caller.guest_token {
-            headers.insert(PARTICIPANT_TOKEN, token.clone());
+            head.line(PARTICIPANT_TOKEN, token.as_bytes());
         }
         if self.upgrade {
-            headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+            head.line("connection", b"upgrade");
+            head.line("upgrade", b"websocket");
         }
-        let text = |text: &str| HeaderValue::from_str(text).map_err(Problem::unexpected);
-        headers.insert(HeaderName::from_static(REQUEST_ID), text(&self.context.request_id)?);
-        headers.insert(HeaderName::from_static(TRACEPARENT), text(&self.context.traceparent())?);
-        headers.insert(HeaderName::from_static(DEADLINE_MS), HeaderValue::from(remaining_ms));
+        head.line(REQUEST_ID, self.context.request_id.as_bytes());
+        let traceparent = self.context.traceparent_pieces();
+        head.pieces(TRACEPARENT, traceparent.iter().map(|piece| piece.as_bytes()));
+        head.number(DEADLINE_MS, remaining_ms);
         if let Some(ip) = &self.client_ip {
-            headers.insert(HeaderName::from_static(CLIENT_IP), ip.clone());
+            head.line(CLIENT_IP, ip.as_bytes());
         }
         if let Some(verdict) = &self.origin_verdict {
-            headers.insert(HeaderName::from_static(ORIGIN_VERDICT), verdict.clone());
+            head.line(ORIGIN_VERDICT, verdict.as_bytes());
         }
-        Ok(())
     }
 
     /// Returns the headers that the client says are for the next hop only: they end here. A body's length is not the
@@ -121,42 +105,35 @@ impl Outgoing<'_> {
         options.filter(|option| !usual.iter().any(|usual| usual.eq_ignore_ascii_case(option))).collect()
     }
 
-    fn passes(&self, name: &str) -> Option<HeaderName> {
+    /// Returns the name under which a service is told a client's header, if it is told at all.
+    fn passes<'n>(&self, name: &'n str) -> Option<&'n str> {
         let is_auth = self.route.service == Service::Auth;
-        let is_socket = self.route.kind == Kind::Socket;
-        Some(match name {
-            "accept" => header::ACCEPT,
-            "accept-language" => header::ACCEPT_LANGUAGE,
-            "content-type" => header::CONTENT_TYPE,
-            "content-length" if !self.upgrade => header::CONTENT_LENGTH,
-            "idempotency-key" => IDEMPOTENCY_KEY,
-            "if-match" => header::IF_MATCH,
-            "if-none-match" => header::IF_NONE_MATCH,
-            "last-event-id" => LAST_EVENT_ID,
-            "range" => header::RANGE,
-            "user-agent" => header::USER_AGENT,
-            REQUEST_ID => CLIENT_REQUEST_ID,
-            "cookie" if is_auth => header::COOKIE,
-            "origin" if is_auth || is_socket => header::ORIGIN,
-            "sec-websocket-extensions" if self.upgrade => header::SEC_WEBSOCKET_EXTENSIONS,
-            "sec-websocket-key" if self.upgrade => header::SEC_WEBSOCKET_KEY,
-            "sec-websocket-protocol" if self.upgrade => header::SEC_WEBSOCKET_PROTOCOL,
-            "sec-websocket-version" if self.upgrade => header::SEC_WEBSOCKET_VERSION,
-            _ => return None,
-        })
+        let is_told = match name {
+            "accept" | "accept-language" | "content-type" | "idempotency-key" | "if-match" | "if-none-match"
+            | "last-event-id" | "range" | "user-agent" => true,
+            REQUEST_ID => return Some(CLIENT_REQUEST_ID),
+            "cookie" => is_auth,
+            "origin" => is_auth || self.route.kind == Kind::Socket,
+            // A ticket is not the service's to see; what else is offered goes apart.
+            "sec-websocket-protocol" => self.upgrade && self.caller.ticket.is_none(),
+            "sec-websocket-extensions" | "sec-websocket-key" | "sec-websocket-version" => self.upgrade,
+            _ => false,
+        };
+        is_told.then_some(name)
     }
 }
 
 /// Copies what the client may see of an answer's headers.
 ///
-/// `Content-Length` is not copied: the server writes it from the body's size.
-pub fn copy_to_client(answer: &HeaderMap, client: &mut old::HeaderMap) {
-    for (name, value) in answer {
-        if concerns_one_connection(name.as_str()) || is_named_by_connection(answer, name) {
+/// `Content-Length` is not copied: the server writes it from the body's size. The values are copied byte by byte, because
+/// the server keeps the last answers' headers, and would keep all that was read with them.
+pub fn copy_to_client(answer: &AnswerHead, client: &mut old::HeaderMap) {
+    for (name, value) in answer.headers() {
+        if concerns_one_connection(name) || is_named_by_connection(answer, name) {
             continue;
         }
-        let name = old::HeaderName::from_bytes(name.as_str().as_bytes());
-        if let (Ok(name), Ok(value)) = (name, old::HeaderValue::from_bytes(value.as_bytes())) {
+        let name = old::HeaderName::from_bytes(name.as_bytes());
+        if let (Ok(name), Ok(value)) = (name, old::HeaderValue::from_bytes(value)) {
             client.append(name, value);
         }
     }
@@ -191,7 +168,6 @@ fn concerns_one_connection(name: &str) -> bool {
     ) || name.starts_with("access-control-")
 }
 
-fn is_named_by_connection(answer: &HeaderMap, name: &HeaderName) -> bool {
-    let mut lines = answer.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    lines.any(|line| line.split(',').any(|option| option.trim().eq_ignore_ascii_case(name.as_str())))
+fn is_named_by_connection(answer: &AnswerHead, name: &str) -> bool {
+    answer.has_option("connection", name)
 }

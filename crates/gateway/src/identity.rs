@@ -1,6 +1,9 @@
 //! Who a request comes from: an access token as bearer, or the login cookie of a browser.
 
-use std::cell::RefCell;
+use std::{
+    cell::RefCell,
+    hash::{BuildHasherDefault, Hasher},
+};
 
 use actix_web::http::header::{AUTHORIZATION, COOKIE, HeaderMap};
 use chassis::{
@@ -54,7 +57,9 @@ pub fn credential(headers: &HeaderMap) -> Outcome<Credential<'_>> {
     if cookie.is_some() {
         return Err(TWO_CREDENTIALS.into());
     }
-    let text = authorization.to_str().map_err(|_not_text| Problem::from(common::INVALID_TOKEN))?;
+    // As `to_str` does it, and many bytes at once: control characters are in no header.
+    let text = str::from_utf8(authorization.as_bytes()).ok().filter(|text| text.is_ascii());
+    let text = text.ok_or_else(|| Problem::from(common::INVALID_TOKEN))?;
     let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(common::UNAUTHENTICATED.into());
@@ -69,13 +74,30 @@ pub fn credential(headers: &HeaderMap) -> Outcome<Credential<'_>> {
 /// How often the use of a token is noted, seconds.
 const NOTE_EVERY: i64 = 60;
 
+/// Takes the beginning of a digest for its hash. Only tokens of ours are remembered, so nobody can fill the memory with
+/// digests that begin alike.
+#[derive(Default)]
+struct OfDigest(u64);
+
+impl Hasher for OfDigest {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(beginning) = bytes.first_chunk() {
+            self.0 = u64::from_ne_bytes(*beginning);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// Recognises access tokens, and remembers those it has verified; one per worker.
 pub struct Identities {
     tokens: AccessTokens,
     revocations: Revocations,
     clock: Clock,
     seen: SeenLogins,
-    verified: RefCell<Recent<[u8; 32], Known>>,
+    verified: RefCell<Recent<[u8; 32], Known, BuildHasherDefault<OfDigest>>>,
 }
 
 /// A verified token.
@@ -89,7 +111,7 @@ struct Known {
 impl Identities {
     /// Recognises what `tokens` verifies and `revocations` does not name; notes in `seen` whom it recognised.
     pub fn new(tokens: AccessTokens, revocations: Revocations, seen: SeenLogins, clock: Clock) -> Self {
-        Self { tokens, revocations, clock, seen, verified: RefCell::new(Recent::new(REMEMBERED)) }
+        Self { tokens, revocations, clock, seen, verified: RefCell::new(Recent::hashed_by(REMEMBERED)) }
     }
 
     /// Returns who a token speaks for.

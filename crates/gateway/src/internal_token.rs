@@ -1,6 +1,9 @@
 //! The tokens this process shows the services, minted once for many requests.
 
-use std::cell::RefCell;
+use std::{
+    cell::RefCell,
+    hash::{Hash, Hasher},
+};
 
 use chassis::{
     clock::Clock,
@@ -8,7 +11,10 @@ use chassis::{
     recent::Recent,
     token::Signer,
 };
-use domain::principal::{Principal, Service};
+use domain::{
+    ids::Id,
+    principal::{Principal, Service},
+};
 use http::HeaderValue;
 
 /// How long a minted token is used, seconds: half its life, so that the slowest request still arrives with a valid one.
@@ -20,7 +26,21 @@ const REMEMBERED: usize = 10_000;
 pub struct InternalTokens {
     signer: Signer,
     clock: Clock,
-    minted: RefCell<Recent<(Service, Option<Principal>), Minted>>,
+    minted: RefCell<Recent<For, Minted>>,
+}
+
+/// Whom a token is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct For {
+    service: Service,
+    person: Option<Principal>,
+}
+
+impl Hash for For {
+    /// A login tells people apart; the few services it calls are told apart by comparing.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u128(self.person.map_or(0, |person| person.login_id.uuid().as_u128()));
+    }
 }
 
 #[derive(Clone)]
@@ -42,7 +62,7 @@ impl InternalTokens {
     /// Returns a problem when the key cannot sign.
     pub fn authorization(&self, service: Service, person: Option<Principal>) -> Outcome<HeaderValue> {
         let now = self.clock.now();
-        let key = (service, person);
+        let key = For { service, person };
         if let Some(Minted { value, at }) = self.minted.borrow_mut().get(&key)
             && (at..at + USED_FOR).contains(&now.timestamp())
         {

@@ -5,6 +5,7 @@
 
 use std::{
     error::Error,
+    io::Cursor,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -17,22 +18,17 @@ use actix_web::{
     web::Payload,
 };
 use bytes::Bytes;
-use chassis::{
-    edge::PassedOn,
-    problem::{Outcome, Problem},
-};
+use chassis::problem::{Outcome, Problem};
 use futures_util::{Stream, StreamExt};
-use http::Response;
-use hyper::{body::Incoming, upgrade::Upgraded};
-use hyper_util::rt::TokioIo;
 use tokio::{
-    io::{AsyncWriteExt, ReadHalf, WriteHalf},
+    io::{AsyncReadExt, AsyncWriteExt, Chain},
+    net::tcp::{OwnedReadHalf, OwnedWriteHalf},
     sync::oneshot,
     time::sleep,
 };
 use tokio_util::{io::ReaderStream, sync::WaitForCancellationFutureOwned};
 
-use crate::{headers, revocation::Watch, ticket::Burnt};
+use crate::{client::Answer, headers, revocation::Watch, ticket::Burnt};
 
 /// Bytes read from a service at once; small, because most tunnels are quiet most of the time.
 const BUFFER: usize = 8 * 1024;
@@ -44,37 +40,31 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// Returns a problem when the service's connection cannot be taken over.
-pub async fn open(
-    mut answer: Response<Incoming>,
-    payload: Payload,
-    watch: Watch,
-    ticket: Option<&Burnt>,
-) -> Outcome<HttpResponse> {
-    let upgraded = hyper::upgrade::on(&mut answer).await.map_err(Problem::unavailable)?;
-    let (read, write) = tokio::io::split(TokioIo::new(upgraded));
+pub fn open(answer: Answer, payload: Payload, watch: Watch, ticket: Option<&Burnt>) -> Outcome<HttpResponse> {
+    let (stream, early) = answer.body.into_tunnel()?;
+    let (read, write) = stream.into_split();
     let (hang_up, over) = oneshot::channel();
     actix_web::rt::spawn(upward(payload, write, over));
     metrics::gauge!("tunnels_open").increment(1);
     let downward = Downward {
-        read: ReaderStream::with_capacity(read, BUFFER),
+        read: ReaderStream::with_capacity(Cursor::new(early).chain(read), BUFFER),
         ended: Box::pin(watch.ended().cancelled_owned()),
         hang_up: Some(hang_up),
         _watch: watch,
     };
     let mut response = HttpResponse::SwitchingProtocols().upgrade("websocket").body(downward);
-    headers::copy_to_client(answer.headers(), response.headers_mut());
+    headers::copy_to_client(&answer.head, response.headers_mut());
     if let Some(ticket) = ticket
         && !response.headers().contains_key(SEC_WEBSOCKET_PROTOCOL)
     {
         let protocol = HeaderValue::try_from(ticket.protocol()).map_err(Problem::unexpected)?;
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);
     }
-    response.extensions_mut().insert(PassedOn);
     Ok(response)
 }
 
 /// Carries what the client says. Its end and its disappearance look alike here, and both end the service's input.
-async fn upward(mut payload: Payload, mut write: WriteHalf<TokioIo<Upgraded>>, over: oneshot::Receiver<()>) {
+async fn upward(mut payload: Payload, mut write: OwnedWriteHalf, over: oneshot::Receiver<()>) {
     let carry = async {
         while let Some(Ok(chunk)) = payload.next().await {
             if write.write_all(&chunk).await.is_err() {
@@ -97,7 +87,7 @@ async fn upward(mut payload: Payload, mut write: WriteHalf<TokioIo<Upgraded>>, o
 
 /// Carries what the service says.
 struct Downward {
-    read: ReaderStream<ReadHalf<TokioIo<Upgraded>>>,
+    read: ReaderStream<Chain<Cursor<Bytes>, OwnedReadHalf>>,
     ended: Pin<Box<WaitForCancellationFutureOwned>>,
     /// Used when the tunnel is over; dropped without a word when the client has left.
     hang_up: Option<oneshot::Sender<()>>,

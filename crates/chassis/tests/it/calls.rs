@@ -61,6 +61,7 @@ async fn a_call_shows_its_own_token_and_carries_the_request() {
     let context = RequestContext {
         request_id: "r-1".into(),
         locale: Locale::En,
+        started: tokio::time::Instant::now(),
         deadline: tokio::time::Instant::now() + Duration::from_secs(1),
         trace_id: "4bf92f3577b34da6a3ce929d0e0e4736".into(),
     };

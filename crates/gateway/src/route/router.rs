@@ -120,7 +120,11 @@ impl Node {
     /// Prefers a written-out segment to `{name}`, and that to a rest.
     fn find(&self, path: Option<&str>) -> Option<&Entry> {
         let Some(path) = path else { return self.here.as_ref() };
-        let (segment, after) = path.split_once('/').map_or((path, None), |(segment, after)| (segment, Some(after)));
+        // Segments are short: looking byte by byte is faster than preparing a search.
+        let (segment, after) = match path.bytes().position(|byte| byte == b'/').map(|at| path.split_at(at)) {
+            Some((segment, after)) => (segment, after.strip_prefix('/')),
+            None => (path, None),
+        };
         let exact = self.exact.iter().find(|(name, _)| *name == segment).and_then(|(_, node)| node.find(after));
         exact.or_else(|| self.any.as_ref().and_then(|node| node.find(after))).or(self.rest.as_ref())
     }

@@ -17,6 +17,7 @@ use std::{
     time::Duration,
 };
 
+use actix_web::http::StatusCode;
 use address::Standing;
 pub use address::{Address, Lease};
 use chassis::{
@@ -24,7 +25,6 @@ use chassis::{
     problem::{Outcome, Problem},
 };
 use domain::principal::Service;
-use http::StatusCode;
 use tokio::time::Instant;
 use url::Url;
 

@@ -57,11 +57,12 @@ async fn nobody_in_particular_is_counted_by_address_whatever_they_claim() {
     let anonymous = stage.anonymous();
     let (passed, _) = until_refused(from(&anonymous, "192.0.2.1"), 1_000).await;
     assert!(passed >= 60, "{passed}");
+    // One more is earned each 50 ms, so on a busy machine a few may pass; with a count of their own it would be 60.
     for claimed in ["192.0.2.2", "2001:db8::1"] {
-        assert_eq!(from(&anonymous, claimed)().await.status, 429);
+        until_refused(from(&anonymous, claimed), 20).await;
     }
     for path in ["/health", "/docs", "/"] {
-        assert_eq!(anonymous.get(path).await.status, 429, "{path}");
+        until_refused(async || anonymous.get(path).await, 20).await;
     }
 }
 
