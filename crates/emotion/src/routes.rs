@@ -21,7 +21,7 @@ pub fn configure(cfg: &mut ServiceConfig) {
         step::list::list,
         socket::open
     ),
-    components(schemas(socket::frames::ClientFrame, socket::frames::ServerFrame<'static>)),
+    components(schemas(socket::frames::ClientFrame, socket::frames::ServerFrame<'static>, domain::ids::UserId)),
     tags(
         (name = "conversations", description = "What somebody talks about with the companion"),
         (name = "steps", description = "The turns of a conversation, and replies as they are written")
