@@ -53,7 +53,7 @@ pub struct RefreshRequest {
 /// the new tokens have been used, the old one ends the login. By cookie only from an allowed origin, and answered with
 /// cookies too.
 #[utoipa::path(
-    post, path = "/auth/refresh", tag = "logins", request_body = RefreshRequest,
+    post, path = "/auth/refresh", tag = "logins", request_body = Option<RefreshRequest>,
     responses(
         (status = 200, body = TokensView),
         (status = 401, description = "`invalid_token`, or `refresh_reused`: the login has ended", body = ProblemView),

@@ -47,7 +47,7 @@ pub struct MessageView {
 
 /// Mails a code to an address, or takes it in.
 #[utoipa::path(
-    post, path = "/auth/verify-email", tag = "accounts", request_body = VerifyEmailRequest,
+    post, path = "/auth/verify-email", tag = "accounts", request_body = Option<VerifyEmailRequest>,
     responses(
         (status = 200, description = "The address is proved", body = MessageView),
         (status = 202, description = "A code was sent, if the address has an account", body = MessageView),

@@ -76,7 +76,7 @@ pub struct Erasure {
 /// The account is gone with the answer: its logins have ended and its address is free. The other services are asked
 /// until each has answered; the receipt tells how far they are.
 #[utoipa::path(
-    delete, path = "/user/me", tag = "accounts", security(("bearer" = [])), request_body = EraseRequest,
+    delete, path = "/user/me", tag = "accounts", security(("bearer" = [])), request_body = Option<EraseRequest>,
     responses(
         (status = 202, body = ReceiptView),
         (status = 403, description = "`wrong_password`, `proof_needed`", body = ProblemView)

@@ -39,7 +39,7 @@ pub struct SetupTimerRequest {
 #[utoipa::path(
     post, path = "/api/v1/sessions/{id}/timer/setup", tag = "timers", security(("bearer" = [])),
     params(("id" = Uuid, Path), ("If-Match" = Option<String>, Header, description = "`\"<version>\"`")),
-    request_body = SetupTimerRequest,
+    request_body = Option<SetupTimerRequest>,
     responses(
         (status = 200, body = TimerView),
         (status = 404, description = "`session_not_found`", body = ProblemView),
