@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, web};
 use utoipa::{
     OpenApi as _,
     openapi::{
-        OpenApi, Ref, ResponseBuilder,
+        Content, OpenApi, Ref, RefOr, Response, ResponseBuilder,
         content::ContentBuilder,
         security::{Http, HttpAuthScheme, SecurityScheme},
     },
@@ -12,11 +12,15 @@ use utoipa::{
 
 use crate::problem::{FieldView, MEDIA_TYPE, ProblemView};
 
+/// Where the document describes a problem.
+const PROBLEM_SCHEMA: &str = "#/components/schemas/ProblemView";
+
 #[derive(utoipa::OpenApi)]
 #[openapi(components(schemas(ProblemView, FieldView)))]
 struct Common;
 
-/// Adds the bearer scheme, the problem document and the answer every route may give when something is away.
+/// Adds the bearer scheme, the problem document and the answer every route may give when something is away; gives every
+/// documented refusal the media type it has.
 pub fn complete(mut doc: OpenApi) -> OpenApi {
     doc.merge(Common::openapi());
     let components = doc.components.get_or_insert_default();
@@ -27,10 +31,23 @@ pub fn complete(mut doc: OpenApi) -> OpenApi {
         let operations =
             [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete].into_iter().flatten();
         for operation in operations {
+            operation.responses.responses.values_mut().for_each(name_media_type);
             operation.responses.responses.entry("default".to_owned()).or_insert_with(|| problem.clone().into());
         }
     }
     doc
+}
+
+/// Documents a problem document as what it is: routes only say that its body is a [`ProblemView`].
+fn name_media_type(response: &mut RefOr<Response>) {
+    let RefOr::T(response) = response else { return };
+    let is_problem = matches!(
+        response.content.get("application/json"),
+        Some(RefOr::T(Content { schema: Some(RefOr::Ref(schema)), .. })) if schema.ref_location == PROBLEM_SCHEMA
+    );
+    if is_problem && let Some(content) = response.content.swap_remove("application/json") {
+        response.content.insert(MEDIA_TYPE.to_owned(), content);
+    }
 }
 
 /// Mounts `/openapi.json`.
