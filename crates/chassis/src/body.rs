@@ -1,13 +1,21 @@
 //! A deadline on request bodies: the framework has none, and a client that sends a byte a minute would hold a handler
-//! for ever.
+//! for ever. Nor is there one for what is left of a body when its request is answered, which the framework reads on for
+//! as long as it comes: so it is kept from reading it, and the connection closes.
 
 use std::{
+    cell::RefCell,
+    mem,
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use actix_web::{dev::Payload, error::PayloadError};
+use actix_web::{
+    body::{BodySize, BoxBody, MessageBody},
+    dev::Payload,
+    error::PayloadError,
+};
 use bytes::Bytes;
 use futures_util::Stream;
 use tokio::time::{Instant, Sleep};
@@ -22,13 +30,54 @@ pub struct PacedBody {
     grace: Duration,
     received: u64,
     timer: Pin<Box<Sleep>>,
+    is_read: bool,
+    unread: Unread,
+}
+
+/// Where the rest of a body is left when nobody reads on.
+#[derive(Clone, Default)]
+pub struct Unread(Rc<RefCell<Option<Payload>>>);
+
+impl Unread {
+    /// Puts an answer before the rest of its request's body, if there is any: the connection is closed behind it.
+    pub fn behind(self, answer: BoxBody) -> BoxBody {
+        match self.0.take() {
+            None | Some(Payload::None) => answer,
+            Some(rest) => BoxBody::new(Last { answer, _rest: rest }),
+        }
+    }
+}
+
+/// The last answer of a connection.
+struct Last {
+    answer: BoxBody,
+    /// The framework takes a body that was dropped for one that it may read to its end.
+    _rest: Payload,
+}
+
+impl MessageBody for Last {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.answer.size()
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.answer).poll_next(cx)
+    }
 }
 
 impl PacedBody {
     /// Starts the clock on a body; `grace` covers a slow start on a mobile network.
     pub fn new(inner: Payload, grace: Duration) -> Self {
         let started = Instant::now();
-        Self { inner, started, grace, received: 0, timer: Box::pin(tokio::time::sleep_until(started + grace)) }
+        let timer = Box::pin(tokio::time::sleep_until(started + grace));
+        Self { inner, started, grace, received: 0, timer, is_read: false, unread: Unread::default() }
+    }
+
+    /// Returns where the rest of it will be left.
+    pub fn unread(&self) -> Unread {
+        self.unread.clone()
     }
 
     fn due(&self) -> Instant {
@@ -47,10 +96,22 @@ impl Stream for PacedBody {
                 self.timer.as_mut().reset(due);
                 Poll::Ready(Some(Ok(chunk)))
             }
+            Poll::Ready(None) => {
+                self.is_read = true;
+                Poll::Ready(None)
+            }
             Poll::Pending if self.timer.as_mut().poll(cx).is_ready() => {
                 Poll::Ready(Some(Err(PayloadError::Io(std::io::ErrorKind::TimedOut.into()))))
             }
             other => other,
+        }
+    }
+}
+
+impl Drop for PacedBody {
+    fn drop(&mut self) {
+        if !self.is_read {
+            self.unread.0.replace(Some(mem::replace(&mut self.inner, Payload::None)));
         }
     }
 }

@@ -26,7 +26,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use uuid::Uuid;
 
 use crate::{
-    body::{PacedBody, is_timeout},
+    body::{PacedBody, Unread, is_timeout},
     clock::Clock,
     context::RequestContext,
     lifecycle::Lifecycle,
@@ -105,7 +105,7 @@ pub async fn edge<B: MessageBody + 'static>(
         // Fails only without a layer for traces, which there is.
         _ = span.set_parent(remote_parent(req.headers(), &context));
     }
-    pace_body(&mut req, edge.body_grace);
+    let unread = pace_body(&mut req, edge.body_grace);
     let method = req.method().clone();
     let in_flight = meter::InFlight::begin();
     let handled = context
@@ -119,7 +119,10 @@ pub async fn edge<B: MessageBody + 'static>(
     drop(in_flight);
     let _entered = span.enter();
     let outcome = match handled {
-        Ok(Ok(Ok(response))) => Ok(context.clone().sync_scope(|| finish(response))),
+        Ok(Ok(Ok(response))) => Ok(context.clone().sync_scope(|| finish(response)).map_body(|_, body| match unread {
+            Some(unread) => unread.behind(body),
+            None => body,
+        })),
         Ok(Ok(Err(error))) => Err(error),
         Ok(Err(_panic)) => Err(Problem::unexpected("the handler panicked").into()),
         Err(_elapsed) => Err(Problem::late("the handler took longer than its deadline").into()),
@@ -209,14 +212,16 @@ fn remote_parent(headers: &HeaderMap, context: &RequestContext) -> opentelemetry
     opentelemetry::Context::new().with_remote_span_context(remote)
 }
 
-fn pace_body(req: &mut ServiceRequest, grace: Duration) {
+fn pace_body(req: &mut ServiceRequest, grace: Duration) -> Option<Unread> {
     let has_body =
         req.headers().contains_key(header::CONTENT_LENGTH) || req.headers().contains_key(header::TRANSFER_ENCODING);
     // A WebSocket's handshake has neither; whatever else asks for an upgrade has an ordinary body.
-    if has_body {
-        let payload = req.take_payload();
-        req.set_payload(Payload::Stream { payload: Box::pin(PacedBody::new(payload, grace)) });
-    }
+    has_body.then(|| {
+        let paced = PacedBody::new(req.take_payload(), grace);
+        let unread = paced.unread();
+        req.set_payload(Payload::Stream { payload: Box::pin(paced) });
+        unread
+    })
 }
 
 /// Logs the cause of an error answer and gives a bare one the form of all others.
