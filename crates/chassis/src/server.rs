@@ -1,6 +1,6 @@
 //! The HTTP server of a process and how it ends.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{any::Any, net::SocketAddr, sync::Arc, time::Duration};
 
 use actix_web::{
     App, HttpServer,
@@ -11,6 +11,9 @@ use actix_web::{
 use clap::Args;
 use domain::fault::common;
 use futures_util::future::join_all;
+
+#[cfg(target_os = "linux")]
+use actix_web::rt::net::TcpStream;
 
 use crate::{
     clock::Clock,
@@ -25,8 +28,15 @@ use crate::{
 
 /// Longest a client may take to send a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long what a client still sends is read and dropped behind the last answer of its connection, so that no reset
+/// overtakes the answer. The socket of a login that has ended closes after it, and must within a second.
+const LINGER: Duration = Duration::from_millis(500);
 /// Longest an idle connection is kept; above the usual 60 s of load balancers, so that they close first.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// Longest a client may leave what is sent to it where it is; a connection on which nothing moves for so long is cut. An
+/// answer that is read by the byte would otherwise hold a service's connection for ever.
+#[cfg(target_os = "linux")]
+const STALLED_READER: Duration = Duration::from_secs(30);
 /// Most connections of one worker.
 const MAX_CONNECTIONS: usize = 20_000;
 
@@ -147,9 +157,11 @@ where
     })
     .workers(http.worker_count())
     .client_request_timeout(HEAD_TIMEOUT)
+    .client_disconnect_timeout(LINGER)
     .keep_alive(KEEP_ALIVE)
     .max_connections(MAX_CONNECTIONS)
     .tcp_nodelay(true)
+    .on_connect(|connection, _| give_up_on_stalled_readers(connection))
     // A person's client that closes its side has left, and work for it is dropped. Between our own processes a half-closed
     // connection is one that still listens.
     .h1_allow_half_closed(behind_gateway)
@@ -166,6 +178,18 @@ where
         shutdown_timeout: Duration::from_secs(http.shutdown_timeout_seconds),
     })
 }
+
+#[cfg(target_os = "linux")]
+fn give_up_on_stalled_readers(connection: &dyn Any) {
+    let Some(stream) = connection.downcast_ref::<TcpStream>() else { return };
+    let longest = u32::try_from(STALLED_READER.as_millis()).unwrap_or(u32::MAX);
+    // Fails on a connection that is gone already.
+    _ = rustix::net::sockopt::set_tcp_user_timeout(stream, longest);
+}
+
+/// Elsewhere there is no such limit to set.
+#[cfg(not(target_os = "linux"))]
+fn give_up_on_stalled_readers(_connection: &dyn Any) {}
 
 impl Bound {
     /// Returns the address it listens on.
