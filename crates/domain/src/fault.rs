@@ -37,8 +37,6 @@ pub enum Kind {
     TooMany,
     /// 431: the request's head is larger than allowed.
     HeadTooLarge,
-    /// 501: understood and not offered.
-    NotImplemented,
     /// 502: an upstream answered nonsense.
     BadGateway,
     /// 503: a needed part is away; try again later.
@@ -65,7 +63,6 @@ impl Kind {
             Self::Invalid => 422,
             Self::TooMany => 429,
             Self::HeadTooLarge => 431,
-            Self::NotImplemented => 501,
             Self::BadGateway => 502,
             Self::Unavailable => 503,
             Self::Late => 504,
@@ -89,7 +86,6 @@ impl Kind {
             Self::Invalid => "Unprocessable Content",
             Self::TooMany => "Too Many Requests",
             Self::HeadTooLarge => "Request Header Fields Too Large",
-            Self::NotImplemented => "Not Implemented",
             Self::BadGateway => "Bad Gateway",
             Self::Unavailable => "Service Unavailable",
             Self::Late => "Gateway Timeout",

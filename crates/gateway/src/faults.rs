@@ -41,7 +41,7 @@ pub const INVALID_TICKET: Fault = Fault::new(
 );
 /// Only WebSockets are tunnelled, and only where there are any.
 pub const UPGRADE_NOT_SUPPORTED: Fault = Fault::new(
-    Kind::NotImplemented,
+    Kind::Malformed,
     "upgrade_not_supported",
     "지원하지 않는 프로토콜 전환입니다.",
     "This protocol upgrade is not supported.",

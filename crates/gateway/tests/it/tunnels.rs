@@ -210,9 +210,9 @@ async fn strangers_pages_and_other_protocols_get_no_tunnel() {
     let (_, head, _) = open(&stage, "authorization: Bearer bad\r\n", b"").await;
     assert!(head.starts_with("HTTP/1.1 401 "), "{head}");
     let other = "GET /ws/emotion HTTP/1.1\r\nhost: x\r\nconnection: upgrade, close\r\nupgrade: raw\r\n\r\n";
-    assert!(stage.raw(other.as_bytes()).await.starts_with("HTTP/1.1 501 "));
+    assert!(stage.raw(other.as_bytes()).await.starts_with("HTTP/1.1 400 "));
     let elsewhere = handshake("").replace("/ws/emotion?user_id=u1", "/api/v1/events").replace("keep-alive", "close");
-    assert!(stage.raw(elsewhere.as_bytes()).await.starts_with("HTTP/1.1 501 "));
+    assert!(stage.raw(elsewhere.as_bytes()).await.starts_with("HTTP/1.1 400 "));
     let h2c = "GET /api/v1/events HTTP/1.1\r\nhost: x\r\nconnection: upgrade, close\r\nupgrade: h2c\r\n\r\n";
     assert!(stage.raw(h2c.as_bytes()).await.starts_with("HTTP/1.1 200 "));
 }
