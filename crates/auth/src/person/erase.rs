@@ -79,7 +79,8 @@ pub struct Erasure {
     delete, path = "/user/me", tag = "accounts", security(("bearer" = [])), request_body = Option<EraseRequest>,
     responses(
         (status = 202, body = ReceiptView),
-        (status = 403, description = "`wrong_password`, `proof_needed`", body = ProblemView)
+        (status = 403, description = "`wrong_password`, `proof_needed`", body = ProblemView),
+        (status = 409, description = "`no_password`", body = ProblemView)
     )
 )]
 pub async fn erase(
