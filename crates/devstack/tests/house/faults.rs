@@ -4,6 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use testkit::eventually;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::{
     person::{PASSWORD, Person},
@@ -54,6 +58,9 @@ async fn redis_dies_empty_and_nobody_is_logged_out() {
     let lee = Person::register(stack.gateway(), "lee@example.com").await;
     lee.post("/auth/logout", json!({})).await.ok(200);
     eventually(Duration::from_secs(2), || async { lee.get("/user/me").await.status == 401 }).await;
+    let park = kim.signed_out();
+    let login = json!({ "email": "kim@example.com", "password": PASSWORD });
+    let mut tokens = park.post("/login", login).await.ok(200);
 
     let [redis] = stack.pids("redis")[..] else { panic!("one Redis") };
     Stack::kill(redis);
@@ -64,9 +71,31 @@ async fn redis_dies_empty_and_nobody_is_logged_out() {
     eventually(RECOVERY, || async { kim.get("/health").await.json["status"] == "ok" }).await;
     kim.get("/user/me").await.ok(200);
     lee.get("/user/me").await.problem(401, "invalid_token");
+    // Nor does it take a refresh token along, be it dead, back with nothing, or emptied while it runs.
+    for _ in 0..2 {
+        let refreshed =
+            park.post("/auth/refresh", json!({ "refresh_token": tokens.text("/refresh_token") })).await.ok(200);
+        for answer in [&tokens, &refreshed] {
+            park.with_token(&answer.text("/access_token")).get("/user/me").await.ok(200);
+        }
+        tokens = refreshed;
+        empty_redis(&stack).await;
+    }
+    lee.get("/user/me").await.problem(401, "invalid_token");
     // Notices travel again.
     kim.post("/auth/logout", json!({})).await.ok(200);
     eventually(Duration::from_secs(6), || async { kim.get("/api/v1/sessions").await.status == 401 }).await;
+}
+
+/// Throws away all that Redis holds, as an operator does by mistake.
+async fn empty_redis(stack: &Stack) {
+    let url = stack.status["redis_url"].as_str().expect("an address");
+    let addr = url.trim_start_matches("redis://").trim_end_matches("/0");
+    let mut redis = TcpStream::connect(addr).await.expect("connect");
+    redis.write_all(b"FLUSHALL\r\n").await.expect("a command");
+    let mut answer = [0; 5];
+    redis.read_exact(&mut answer).await.expect("an answer");
+    assert_eq!(&answer, b"+OK\r\n");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

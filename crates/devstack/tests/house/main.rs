@@ -11,6 +11,7 @@
 )]
 
 mod accounts;
+mod attacks;
 mod drain;
 mod faults;
 mod person;

@@ -1,6 +1,6 @@
 //! Somebody with an app, in front of the gateway.
 
-use reqwest::{Method, header::HeaderMap};
+use reqwest::{Method, RequestBuilder, header::HeaderMap};
 use serde_json::{Value, json};
 
 /// A password that no log may hold.
@@ -59,16 +59,32 @@ impl Person {
         path: &str,
         body: Option<Value>,
     ) -> Result<Answer, reqwest::Error> {
-        // Everything under the roof has a longest wait; a client's own is longer than that.
-        let patience = std::time::Duration::from_secs(20);
-        let mut request = self.http.request(method, format!("{}{path}", self.gateway)).timeout(patience);
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
-        }
+        let mut request = self.request(method, path);
         if let Some(body) = body {
             request = request.json(&body);
         }
         read(request.send().await?).await
+    }
+
+    /// Begins a request, with the token if there is one.
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        // Everything under the roof has a longest wait; a client's own is longer than that.
+        let patience = std::time::Duration::from_secs(20);
+        let request = self.http.request(method, format!("{}{path}", self.gateway)).timeout(patience);
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    /// Returns the same app without the token.
+    pub(crate) fn signed_out(&self) -> Self {
+        Self { token: None, ..self.clone() }
+    }
+
+    /// Returns the same app with another token.
+    pub(crate) fn with_token(&self, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..self.clone() }
     }
 
     /// Asks with headers of its own, and without the token.
@@ -83,6 +99,11 @@ impl Person {
     /// `GET`.
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.try_send(Method::GET, path, None).await.expect("the gateway answers")
+    }
+
+    /// Sends a request that was begun here.
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Answer {
+        read(request.send().await.expect("the gateway answers")).await.expect("a whole answer")
     }
 
     /// `POST`.
@@ -119,6 +140,24 @@ impl Answer {
         assert_eq!(answer.json["code"], code, "{}", answer.json);
         assert_eq!(answer.headers["content-type"], "application/problem+json");
         answer
+    }
+
+    /// Fails the test unless this is an answer as the house gives them: JSON, marked so that no browser takes it for a page,
+    /// and a whole problem document where it refuses.
+    #[track_caller]
+    pub(crate) fn sound(&self, asked: &str) {
+        let header = |name: &str| self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let told = format!("{asked}: {} {}", self.status, String::from_utf8_lossy(&self.body));
+        assert_eq!(header("x-content-type-options"), "nosniff", "{told}");
+        if self.status < 400 {
+            let is_json = matches!(header("content-type"), "application/json" | "application/jwk-set+json");
+            assert!(self.body.is_empty() || is_json, "{told}");
+            return;
+        }
+        assert_eq!(header("content-type"), "application/problem+json", "{told}");
+        assert_eq!(self.json["status"], self.status, "{told}");
+        assert_eq!(self.json["request_id"], header("x-request-id"), "{told}");
+        assert!(self.json["code"].as_str().is_some_and(|code| !code.is_empty()), "{told}");
     }
 
     /// Returns a string of the body by its pointer.

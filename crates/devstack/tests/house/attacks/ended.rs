@@ -1,0 +1,78 @@
+//! Logins that have ended.
+
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::json;
+
+use super::{House, say};
+use crate::person::{PASSWORD, Person};
+
+/// How long what has ended may go on.
+const DEAD_WITHIN: Duration = Duration::from_secs(1);
+
+/// A login that was ended, in whichever way, opens nothing a second later: its tokens are refused at every service and
+/// its open socket is closed.
+pub(super) async fn attack_15_what_has_ended_is_refused_and_closed_within_a_second(house: &House) {
+    let email = "ends@example.com";
+    let gateway = house.stack.gateway();
+    Person::register(gateway, email).await;
+    let login = async || Person::login(gateway, email, PASSWORD).await;
+
+    let person = login().await;
+    dies(&person, "a logout", async || _ = person.post("/auth/logout", json!({})).await.ok(200)).await;
+
+    let (person, elsewhere) = (login().await, login().await);
+    let other = elsewhere.clone();
+    let path = format!("/auth/sessions/{}", super::things::login_of(person.token.as_deref().expect("signed in")));
+    dies(&person, "being shown out", async || {
+        other.try_send(Method::DELETE, &path, None).await.expect("an answer").ok(200);
+    })
+    .await;
+    elsewhere.get("/user/me").await.ok(200);
+
+    let person = login().await;
+    let change = json!({ "current_password": PASSWORD, "new_password": "dugout-Ended-41c9" });
+    dies(&person, "a new password", async || _ = elsewhere.post("/change-password", change.clone()).await.ok(200))
+        .await;
+    elsewhere.get("/user/me").await.ok(200);
+
+    let grant = |role| {
+        let granted = house.stack.dev(&["auth", "grant", "--email", email, "--role", role]);
+        assert!(granted.status.success(), "{}", crate::stack::text(&granted));
+    };
+    grant("organizer");
+    let person = Person::login(gateway, email, "dugout-Ended-41c9").await;
+    assert_eq!(person.get("/user/me").await.ok(200).json["role"], "organizer");
+    dies(&person, "a lost role", async || grant("user")).await;
+
+    let person = Person::login(gateway, email, "dugout-Ended-41c9").await;
+    let erase = json!({ "password": "dugout-Ended-41c9" });
+    dies(&person, "the end of the account", async || {
+        person.try_send(Method::DELETE, "/user/me", Some(erase.clone())).await.expect("an answer").ok(202);
+    })
+    .await;
+}
+
+async fn dies(person: &Person, of: &str, end: impl AsyncFnOnce()) {
+    let mut socket = person.socket(&format!("/ws/emotion?user_id={}", person.id)).await;
+    socket.next_json().await;
+    person.get("/memo/tags").await;
+    end().await;
+    let ended = Instant::now();
+    let refused = async {
+        for path in ["/user/me", "/api/v1/sessions", "/memo/list?tz=UTC"] {
+            while person.get(path).await.status != 401 {
+                assert!(ended.elapsed() < DEAD_WITHIN, "{path} is still open after {of}");
+            }
+        }
+        ended.elapsed()
+    };
+    let closed = async {
+        socket.closed().await;
+        ended.elapsed()
+    };
+    let (refused, closed) = tokio::join!(refused, closed);
+    say(&format!("after {of}: refused in {refused:.1?}, socket closed in {closed:.1?}"));
+    assert!(refused < DEAD_WITHIN && closed < DEAD_WITHIN, "{of}: refused {refused:?}, closed {closed:?}");
+}

@@ -1,0 +1,74 @@
+//! Fields that nobody may set.
+
+use serde_json::{Value, json};
+
+use super::{
+    House,
+    operations::entries,
+    ownership::{call, request},
+};
+
+/// What is decided by the house, with what an attacker would like it to be.
+fn coveted(house: &House) -> [(&'static str, Value); 11] {
+    [
+        ("id", json!("01900000-0000-7000-8000-00000000dead")),
+        ("user_id", json!(house.lee.id)),
+        ("owner_id", json!(house.lee.id)),
+        ("role", json!("admin")),
+        ("is_admin", json!(true)),
+        ("price", json!(1)),
+        ("status", json!("confirmed")),
+        ("created_at", json!("2020-01-01T00:00:00Z")),
+        ("email_verified", json!(true)),
+        ("provider", json!("google")),
+        ("__proto__", json!({ "role": "admin" })),
+    ]
+}
+
+/// Those of them that a client of the documents sends, and the status that one gets which is not true.
+const LEGITIMATE: [(&str, &str, u16); 1] = [
+    // Nobody but the caller.
+    ("POST /emotion/sessions", "user_id", 403),
+];
+
+/// Every JSON body of the document refuses every field that is not documented, and tells which; of those that are, each
+/// is known here together with what becomes of a lie.
+pub(super) async fn attack_25_no_field_that_is_not_documented_is_taken(house: &House) {
+    let before = house.kim.get("/user/me").await.ok(200).json;
+    let table = entries(&house.kims);
+    for operation in house.api.operations() {
+        let Some(documented) = house.api.fields(&operation) else { continue };
+        let name = &operation.name;
+        let entry = table.iter().find(|entry| entry.name == *name);
+        let body = entry.and_then(|entry| entry.body.clone());
+        let (Some(entry), Some(body)) = (entry, body) else { panic!("{name} has no body in attacks/operations.rs") };
+        for (field, value) in coveted(house) {
+            let mut forged = body.clone();
+            forged[field] = value;
+            let answer = house.kim.send(request(&house.kim, entry).json(&forged)).await;
+            answer.sound(name);
+            let known = LEGITIMATE.iter().find(|known| known.0 == name && known.1 == field);
+            if documented.contains(field) {
+                let (_, _, status) = known.unwrap_or_else(|| panic!("{name} takes `{field}`: is that meant?"));
+                assert_eq!(answer.status, *status, "{name} with {forged}: {}", answer.json);
+                continue;
+            }
+            let reason = answer.json["reason"].as_str().unwrap_or_default();
+            assert_eq!(answer.status, 400, "{name} with {forged}: {}", answer.json);
+            assert!(reason.starts_with(&format!("unknown field `{field}`")), "{name} with {forged}: {}", answer.json);
+        }
+    }
+    assert_eq!(house.kim.get("/user/me").await.ok(200).json, before);
+    place_of_a_step_is_decided_here(house).await;
+}
+
+/// `step_order` is sent by old clients, and means nothing.
+async fn place_of_a_step_is_decided_here(house: &House) {
+    let table = entries(&house.lees);
+    let said = table.iter().find(|entry| entry.name == "POST /emotion/steps/generate").expect("it is in the table");
+    let mut body = said.body.clone().expect("it has a body");
+    body["step_order"] = json!(700);
+    let step = house.lee.send(request(&house.lee, said).json(&body)).await.ok(200);
+    assert_eq!(step.json["step_order"], 1, "{}", step.json);
+    assert_eq!(call(&house.kim, said).await.status, 404);
+}

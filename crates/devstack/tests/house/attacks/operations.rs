@@ -1,0 +1,198 @@
+//! Every operation of the document, and what an attacker may expect of it.
+//!
+//! An operation that is not in this table fails the tests with its name: whoever adds one says here whose things it
+//! touches, and how somebody who has them calls it.
+
+use serde_json::{Value, json};
+
+use super::things::{DAYS, Things};
+use crate::person::PASSWORD;
+
+/// Who may call an operation, and about what.
+pub(super) enum Reach {
+    /// Anybody, for this reason.
+    Public(&'static str),
+    /// About whoever calls: it is told no id, so nothing of others can be asked for.
+    Own,
+    /// As [`Reach::Own`], and it ends the login it is called with.
+    Ends,
+    /// About an object; others get this status.
+    Object { others: u16 },
+    /// A socket, which has tests of its own.
+    Socket,
+}
+
+/// One operation, ready to be called by whoever has the things it is about.
+pub(super) struct Entry {
+    /// As the document has it.
+    pub(super) name: &'static str,
+    /// Path and query.
+    pub(super) target: String,
+    /// A body that is accepted.
+    pub(super) body: Option<Value>,
+    /// Who may call it.
+    pub(super) reach: Reach,
+    /// What the owner gets.
+    pub(super) works: u16,
+}
+
+impl Entry {
+    fn new(name: &'static str, target: String, reach: Reach) -> Self {
+        Self { name, target, body: None, reach, works: 200 }
+    }
+
+    /// Takes a body.
+    fn with(mut self, body: Value) -> Self {
+        self.body = Some(body);
+        self
+    }
+
+    /// Answers with another status than 200.
+    fn works(mut self, status: u16) -> Self {
+        self.works = status;
+        self
+    }
+
+    /// Returns the method.
+    pub(super) fn method(&self) -> &'static str {
+        self.name.split(' ').next().unwrap_or_default()
+    }
+}
+
+fn path_of(name: &'static str) -> String {
+    name.split(' ').nth(1).unwrap_or_default().to_owned()
+}
+
+fn public(name: &'static str, why: &'static str) -> Entry {
+    Entry::new(name, path_of(name), Reach::Public(why))
+}
+
+fn own(name: &'static str) -> Entry {
+    Entry::new(name, path_of(name), Reach::Own)
+}
+
+/// Something that is there for its owner only; `ids` are put in place of the parameters of the path, in their order.
+fn object(name: &'static str, ids: &[&str]) -> Entry {
+    let mut ids = ids.iter();
+    let path = path_of(name);
+    let filled = path.split('/').map(|segment| match segment.strip_prefix('{') {
+        Some(_) => (*ids.next().expect("an id for each parameter")).to_owned(),
+        None => segment.to_owned(),
+    });
+    Entry::new(name, filled.collect::<Vec<_>>().join("/"), Reach::Object { others: 404 })
+}
+
+/// Something that everybody may look at.
+fn shown(name: &'static str, id: &str, why: &'static str) -> Entry {
+    Entry { reach: Reach::Public(why), ..object(name, &[id]) }
+}
+
+/// Returns the table for somebody's things, in an order in which the owner can call one after the other.
+pub(super) fn entries(things: &Things) -> Vec<Entry> {
+    [house(), accounts(things), sessions(things), sales(things), conversations(things), memos(things)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn house() -> Vec<Entry> {
+    vec![
+        public("GET /health", "tells whether the services answer"),
+        public("GET /openapi.json", "describes the house"),
+        public("GET /.well-known/jwks.json", "public keys"),
+    ]
+}
+
+fn accounts(things: &Things) -> Vec<Entry> {
+    let Things { user, email, login, .. } = things;
+    let mail = json!({ "email": email });
+    let receipt =
+        shown("GET /auth/erasures/{receipt_id}", user, "asked for when the account is gone; its id is a secret");
+    vec![
+        public("POST /register", "makes an account")
+            .with(json!({ "name": "새 사람", "email": "somebody@example.com", "password": PASSWORD }))
+            .works(201),
+        public("POST /login", "shows a password").with(json!({ "email": email, "password": PASSWORD })),
+        public("POST /auth/refresh", "shows a refresh token").with(json!({ "refresh_token": "rt1.x" })).works(401),
+        public("GET /auth/google/login", "begins a login"),
+        public("POST /auth/google/callback", "shows what Google gave").with(json!({ "code": "x" })).works(401),
+        public("POST /auth/password-reset", "asks for a letter").with(mail.clone()).works(202),
+        public("POST /auth/password-reset/confirm", "shows a code from a letter")
+            .with(json!({ "email": email, "code": "AAAAAAAA", "new_password": "dugout-Other-41c9" }))
+            .works(422),
+        public("POST /auth/verify-email", "shows a code from a letter").with(mail).works(202),
+        receipt.works(404),
+        own("GET /user/me"),
+        own("PATCH /user/me").with(json!({ "name": "같은 사람" })),
+        own("GET /user/me/export"),
+        own("GET /auth/sessions"),
+        own("POST /auth/ws-ticket"),
+        own("POST /change-password")
+            .with(json!({ "current_password": "not the password", "new_password": "dugout-Other-41c9" }))
+            .works(403),
+        object("DELETE /auth/sessions/{sid}", &[login]),
+        own("DELETE /auth/sessions"),
+        Entry { reach: Reach::Ends, ..public("POST /auth/logout", "without a login there is nothing to end") },
+        Entry {
+            reach: Reach::Ends,
+            ..own("DELETE /user/me").with(json!({ "password": "not the password" })).works(403)
+        },
+    ]
+}
+
+fn sessions(things: &Things) -> Vec<Entry> {
+    let id = &[things.session.as_str()];
+    vec![
+        own("POST /api/v1/sessions").with(json!({ "title": "마루 발표", "type": "presentation" })).works(201),
+        own("GET /api/v1/sessions"),
+        object("GET /api/v1/sessions/{id}", id),
+        object("POST /api/v1/sessions/{id}/timer/setup", id).with(json!({ "duration_minutes": 10 })),
+        object("POST /api/v1/sessions/{id}/timer/start", id).with(json!({})),
+        object("POST /api/v1/sessions/{id}/timer/pause", id).with(json!({})),
+        object("POST /api/v1/sessions/{id}/timer/resume", id).with(json!({})),
+        object("POST /api/v1/sessions/{id}/timer/reset", id).with(json!({})),
+        object("GET /api/v1/sessions/{id}/timer", id),
+    ]
+}
+
+fn sales(things: &Things) -> Vec<Entry> {
+    let Things { event, ticket_type, seat, reservation, .. } = things;
+    let why = "what is on sale is for everybody to see";
+    vec![
+        public("GET /api/v1/events", why),
+        shown("GET /api/v1/events/{event_id}", event, why),
+        shown("GET /api/v1/seats/events/{event_id}", event, why),
+        shown("GET /api/v1/tickets/event/{event_id}", event, why),
+        shown("GET /api/v1/tickets/availability/{ticket_type_id}", ticket_type, why),
+        own("POST /api/v1/seats/reserve").with(json!({ "eventId": event, "seatIds": [seat] })).works(201),
+        object("GET /api/v1/seats/reservation/{reservation_id}", &[reservation]),
+    ]
+}
+
+fn conversations(things: &Things) -> Vec<Entry> {
+    let Things { user, conversation, .. } = things;
+    let said = json!({ "session_id": conversation, "user_input": "안녕" });
+    // The one path whose document names the refusal: a person's id is no secret.
+    let of_somebody = Reach::Object { others: 403 };
+    vec![
+        own("POST /emotion/sessions").with(json!({ "topic": "하루" })).works(201),
+        Entry { reach: of_somebody, ..object("GET /emotion/sessions/user/{user_id}", &[user]) },
+        object("GET /emotion/sessions/{session_id}", &[conversation]),
+        object("POST /emotion/steps/generate", &[]).with(said),
+        object("GET /emotion/steps/{session_id}", &[conversation]),
+        Entry::new("GET /ws/emotion", format!("/ws/emotion?user_id={user}"), Reach::Socket).works(400),
+    ]
+}
+
+fn memos(things: &Things) -> Vec<Entry> {
+    let Things { memo, attachment, .. } = things;
+    let file = json!({ "filename": "a.png", "content_type": "image/png", "size": 67 });
+    vec![
+        own("POST /memo").with(json!({ "content": "적어 둔 것" })).works(201),
+        Entry { target: format!("/memo/list?{DAYS}"), ..own("GET /memo/list") },
+        object("GET /memo/{memo_id}", &[memo]),
+        object("POST /memo/{memo_id}/attachments", &[memo]).with(file).works(201),
+        object("POST /memo/{memo_id}/attachments/{attachment_id}/complete", &[memo, attachment]),
+        object("GET /memo/{memo_id}/attachments/{attachment_id}", &[memo, attachment]),
+    ]
+}

@@ -1,0 +1,154 @@
+//! One of everything that somebody can have.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::person::{Answer, PASSWORD, Person};
+
+/// Somebody's things, by their ids.
+#[derive(Clone)]
+pub(super) struct Things {
+    pub(super) email: String,
+    pub(super) user: String,
+    pub(super) session: String,
+    pub(super) conversation: String,
+    pub(super) memo: String,
+    /// Uploaded, and not yet completed.
+    pub(super) attachment: String,
+    pub(super) reservation: String,
+    /// Another login than the one that is used.
+    pub(super) login: String,
+    /// Nobody's: on sale, with seats.
+    pub(super) event: String,
+    pub(super) ticket_type: String,
+    pub(super) seat: String,
+    /// What the owner wrote, and nobody else.
+    pub(super) said: String,
+}
+
+/// The smallest picture there is.
+const PICTURE: &[u8] = include_bytes!("../pixel.png");
+/// The days of every memo.
+pub(super) const DAYS: &str = "tz=UTC&start_date=2026-06-01&end_date=2027-05-31";
+
+impl Things {
+    /// Makes one of everything for somebody who was just registered.
+    pub(super) async fn of(person: &Person, email: &str) -> Self {
+        let said = format!("written by {email} and nobody else");
+        let session = person.post("/api/v1/sessions", json!({ "title": said })).await.ok(201).text("/id");
+        let conversation = person.post("/emotion/sessions", json!({ "topic": said })).await.ok(201).text("/session_id");
+        let memo = person.post("/memo", json!({ "content": said, "tags": [email] })).await.ok(201).text("/id");
+        let attachment = upload(person, &memo).await;
+        let (event, seats) = event_with_seats(person).await;
+        let types = person.get(&format!("/api/v1/tickets/event/{event}")).await.ok(200);
+        let wish = json!({ "eventId": event, "seatIds": [seats.first().expect("a seat")] });
+        let reservation = person.post("/api/v1/seats/reserve", wish).await.ok(201).text("/reservation/id");
+        let login = second_login(person, email).await;
+        Self {
+            email: email.to_owned(),
+            user: person.id.clone(),
+            session,
+            conversation,
+            memo,
+            attachment,
+            reservation,
+            login,
+            event,
+            ticket_type: first_id(&types.json).expect("a ticket type"),
+            seat: seats.last().expect("a seat").clone(),
+            said,
+        }
+    }
+
+    /// Returns ids of which nobody has anything.
+    pub(super) fn unknown(&self) -> Self {
+        let nothing = |last: u8| format!("0190aaaa-bbbb-7ccc-8ddd-0000000000{last:02x}");
+        Self {
+            email: "nobody@example.com".to_owned(),
+            user: nothing(1),
+            session: nothing(2),
+            conversation: nothing(3),
+            memo: nothing(4),
+            attachment: nothing(5),
+            reservation: nothing(6),
+            login: nothing(7),
+            said: "written by nobody".to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// Returns by what an answer would give away that somebody has these things.
+    pub(super) fn traces(&self) -> [&str; 9] {
+        let Self { email, user, session, conversation, memo, attachment, reservation, login, said, .. } = self;
+        [email, user, session, conversation, memo, attachment, reservation, login, said]
+    }
+}
+
+/// Uploads a picture for a memo, and does not complete it.
+async fn upload(person: &Person, memo: &str) -> String {
+    let wish = json!({ "filename": "a.png", "content_type": "image/png", "size": PICTURE.len() });
+    let slot = person.post(&format!("/memo/{memo}/attachments"), wish).await.ok(201);
+    put(&slot, PICTURE).await;
+    slot.text("/attachment_id")
+}
+
+/// Puts bytes where an answer permits it.
+pub(super) async fn put(slot: &Answer, bytes: &'static [u8]) {
+    let http = chassis::client::http_client().expect("an HTTP client");
+    let mut upload = http.put(slot.text("/upload_url")).body(bytes);
+    for (name, value) in slot.json["headers"].as_object().expect("headers") {
+        if name != "content-length" {
+            upload = upload.header(name, value.as_str().expect("a header's value"));
+        }
+    }
+    let stored = upload.send().await.expect("the object storage answers");
+    assert!(stored.status().is_success(), "{}", stored.status());
+}
+
+async fn event_with_seats(person: &Person) -> (String, Vec<String>) {
+    let events = person.get("/api/v1/events?status=on_sale").await.ok(200);
+    for event in events.json["events"].as_array().expect("events") {
+        let id = event["id"].as_str().expect("an id").to_owned();
+        let map = person.get(&format!("/api/v1/seats/events/{id}")).await;
+        let seats = map.json["seats"].as_array().cloned().unwrap_or_default();
+        let free = seats.iter().filter(|seat| seat["status"] == "available").filter_map(|seat| seat["id"].as_str());
+        let free: Vec<String> = free.map(str::to_owned).collect();
+        if free.len() > 1 {
+            return (id, free);
+        }
+    }
+    panic!("no demo event with seats is on sale");
+}
+
+fn first_id(value: &Value) -> Option<String> {
+    match value {
+        Value::Object(object) => {
+            object.get("id").and_then(Value::as_str).map(str::to_owned).or_else(|| object.values().find_map(first_id))
+        }
+        Value::Array(array) => array.iter().find_map(first_id),
+        _ => None,
+    }
+}
+
+async fn second_login(person: &Person, email: &str) -> String {
+    let other = person.signed_out();
+    let answer = other.post("/login", json!({ "email": email, "password": PASSWORD })).await.ok(200);
+    login_of(&answer.text("/access_token"))
+}
+
+/// Reads the login out of an access token.
+pub(super) fn login_of(token: &str) -> String {
+    claims(token)["sid"].as_str().expect("a login").to_owned()
+}
+
+/// Reads what an access token says, without judging it.
+pub(super) fn claims(token: &str) -> Value {
+    use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+    let payload = token.split('.').nth(1).expect("three parts");
+    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(payload).expect("base64")).expect("claims")
+}
+
+/// Reads a method's name.
+pub(super) fn method(name: &str) -> Method {
+    name.parse().expect("a method")
+}
