@@ -12,6 +12,8 @@ mod origin;
 mod request;
 mod sending;
 #[cfg(test)]
+mod stage;
+#[cfg(test)]
 mod tests;
 mod wire;
 

@@ -5,80 +5,14 @@ use std::{future::Future, time::Duration};
 use actix_web::{FromRequest, dev::Payload, test::TestRequest, web};
 use bytes::Bytes;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    io::{AsyncReadExt, AsyncWriteExt, Interest},
     time::timeout,
 };
 
-use super::*;
-
-const LIMIT: Duration = Duration::from_secs(5);
-const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
-
-/// A service, and the client that calls it.
-struct Stage {
-    client: Client,
-    authority: Authority,
-    listener: TcpListener,
-}
-
-impl Stage {
-    async fn new() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let authority = listener.local_addr().unwrap().to_string().parse().unwrap();
-        Self { client: Client::new(), authority, listener }
-    }
-
-    /// Sends a request, with what `upload` holds.
-    async fn ask(&self, method: &str, upload: &mut Option<Upload>) -> Result<Answer, Failure> {
-        let mut connection = self.client.connection(&self.authority).await.map_err(Failure::Address)?;
-        let mut head = connection.head(method, &["/"]);
-        head.line("host", b"x");
-        head.body(upload.as_ref());
-        head.end().unwrap();
-        timeout(LIMIT, connection.ask(upload)).await.unwrap()
-    }
-
-    async fn get(&self) -> Result<Answer, Failure> {
-        self.ask("GET", &mut None).await
-    }
-
-    async fn accept(&self) -> TcpStream {
-        timeout(LIMIT, self.listener.accept()).await.unwrap().unwrap().0
-    }
-
-    fn idle_count(&self) -> usize {
-        self.client.0.borrow().iter().map(|origin| origin.idle_count()).sum()
-    }
-
-    /// Has one request answered over a connection that is kept, and returns the service's end of it.
-    async fn keep_one(&self) -> TcpStream {
-        let (answer, service) = tokio::join!(self.get(), async {
-            let mut service = self.accept().await;
-            hear(&mut service).await;
-            service.write_all(OK).await.unwrap();
-            service
-        });
-        assert_eq!(whole(answer.unwrap()).await.unwrap(), "ok");
-        assert_eq!(self.idle_count(), 1);
-        service
-    }
-}
-
-/// Reads one request as far as it has come.
-async fn hear(service: &mut TcpStream) -> String {
-    let mut heard = [0; 4096];
-    let count = timeout(LIMIT, service.read(&mut heard)).await.unwrap().unwrap();
-    String::from_utf8_lossy(&heard[..count]).into_owned()
-}
-
-async fn whole(mut answer: Answer) -> io::Result<Bytes> {
-    let mut body = Vec::new();
-    while let Some(piece) = timeout(LIMIT, poll_fn(|cx| answer.body.poll_next(cx))).await.unwrap() {
-        body.extend_from_slice(&piece?);
-    }
-    Ok(body.into())
-}
+use super::{
+    stage::{LIMIT, OK, Stage, answered, hear, whole},
+    *,
+};
 
 async fn upload(headers: &[(&'static str, &'static str)], body: &'static str) -> Option<Upload> {
     let request = headers.iter().fold(TestRequest::post(), |request, header| request.insert_header(*header));
@@ -87,17 +21,6 @@ async fn upload(headers: &[(&'static str, &'static str)], body: &'static str) ->
     let mut payload: Payload = Payload::Stream { payload: Box::pin(body) };
     let payload = web::Payload::from_request(&request, &mut payload).await.unwrap();
     Upload::begin(&request, payload, 1_000).unwrap()
-}
-
-/// Answers one request with `answer` and closes; returns what the client makes of it.
-async fn answered(answer: &'static [u8]) -> (Stage, Result<Answer, Failure>) {
-    let stage = Stage::new().await;
-    let (answered, ()) = tokio::join!(stage.get(), async {
-        let mut service = stage.accept().await;
-        hear(&mut service).await;
-        service.write_all(answer).await.unwrap();
-    });
-    (stage, answered)
 }
 
 /// Lets what has arrived be noticed.
@@ -168,6 +91,39 @@ async fn an_idle_connection_that_was_closed_is_not_used() {
         service.write_all(OK).await.unwrap();
     });
     assert_eq!(whole(answer.unwrap()).await.unwrap(), "ok");
+}
+
+#[actix_web::test]
+async fn a_connection_found_closed_before_anything_has_left_is_replaced() {
+    let stage = Stage::new().await;
+    let service = stage.keep_one().await;
+    let mut connection = stage.client.connection(&stage.authority).await.unwrap();
+    service.set_zero_linger().unwrap();
+    drop(service);
+    timeout(LIMIT, connection.wire.stream.ready(Interest::READABLE)).await.unwrap().unwrap();
+    let mut head = connection.head("POST", &["/"]);
+    head.body(None);
+    head.end().unwrap();
+    let mut nothing = None;
+    let (answer, ()) = tokio::join!(connection.ask(&mut nothing), async {
+        let mut service = stage.accept().await;
+        assert_eq!(hear(&mut service).await, "POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n");
+        service.write_all(OK).await.unwrap();
+    });
+    assert_eq!(whole(answer.unwrap()).await.unwrap(), "ok");
+}
+
+#[actix_web::test]
+async fn an_idle_connection_is_closed_after_a_while() {
+    let stage = Stage::new().await;
+    let mut service = stage.keep_one().await;
+    tokio::time::pause();
+    tokio::time::sleep(Duration::from_secs(25)).await;
+    assert_eq!(stage.idle_count(), 1);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(stage.idle_count(), 0);
+    tokio::time::resume();
+    assert_eq!(hear(&mut service).await, "");
 }
 
 #[actix_web::test]
