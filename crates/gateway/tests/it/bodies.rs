@@ -54,6 +54,17 @@ async fn a_body_over_the_limit_is_refused_whether_it_says_so_or_not() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_left_of_a_refused_body_is_not_waited_for() {
+    let stage = Stage::new().await;
+    for framing in ["transfer-encoding: chunked\r\n\r\n1\r\nx\r\n", "content-length: 1000\r\n\r\nx"] {
+        let refused = format!("POST /memo HTTP/1.1\r\nhost: x\r\n{framing}");
+        // Its sender never ends it; that the answer is read to the end of the connection shows that there is one.
+        let answer = stage.raw(refused.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 401 ") && answer.contains("connection: close"), "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_compressed_body_is_not_taken() {
     let stage = Stage::new().await;
     let (_, person) = stage.person();
