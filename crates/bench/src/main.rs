@@ -39,6 +39,8 @@ enum Scenario {
     Limits(scenario::limits::Options),
     /// The gateway beside nginx as reverse proxy before the same upstream.
     Gateway(scenario::gateway::Options),
+    /// What the gateway adds to the time of a request at a fixed rate, beside nginx.
+    Latency(scenario::latency::Options),
     /// First messages of WebSocket clients through the gateway's tunnel.
     Tunnel(scenario::tunnel::Options),
     /// Logins beside the bare password hash, other requests meanwhile, and refreshes, on the running platform.
@@ -80,6 +82,7 @@ async fn run(scenario: Scenario, processes: &Processes) -> Result<Verdict, Troub
     match scenario {
         Scenario::Limits(options) => scenario::limits::run(&options, processes).await,
         Scenario::Gateway(options) => scenario::gateway::run(&options, processes).await,
+        Scenario::Latency(options) => scenario::latency::run(&options, processes).await,
         Scenario::Tunnel(options) => scenario::tunnel::run(&options, processes).await,
         Scenario::Accounts(options) => scenario::accounts::run(&options).await,
         Scenario::Memory => scenario::memory::run().await,

@@ -54,7 +54,7 @@ pub(crate) enum Way {
 impl Way {
     const ALL: [Self; 4] = [Self::Direct, Self::Nginx, Self::GatewayAnonymous, Self::GatewaySignedIn];
 
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Direct => "direct",
             Self::Nginx => "nginx",
@@ -66,10 +66,10 @@ impl Way {
 
 /// A way with what is loaded and whose CPU time is counted.
 #[derive(Debug)]
-struct Route {
-    way: Way,
-    url: String,
-    token: Option<String>,
+pub(crate) struct Route {
+    pub(crate) way: Way,
+    pub(crate) url: String,
+    pub(crate) token: Option<String>,
     pid: u32,
 }
 
@@ -125,7 +125,7 @@ pub(crate) async fn run(options: &Options, processes: &Processes) -> Result<Verd
 pub(crate) async fn measure(options: &Options, processes: &Processes) -> Result<Samples, Trouble> {
     let mut report = Report::open("gateway").await;
     let wrk = Wrk::find(options.connections).await?;
-    let (routes, with_redis) = set_up(options, processes).await?;
+    let (routes, with_redis) = set_up(&options.gateway, processes).await?;
     if !with_redis {
         report.note("redis-server is not installed: the gateway ran without Redis".to_owned());
     }
@@ -146,7 +146,8 @@ pub(crate) async fn measure(options: &Options, processes: &Processes) -> Result<
     Ok(samples)
 }
 
-async fn set_up(options: &Options, processes: &Processes) -> Result<(Vec<Route>, bool), Trouble> {
+/// Starts the upstream, nginx and the gateway; returns the ways to go, and whether the gateway has a Redis.
+pub(crate) async fn set_up(options: &GatewayOptions, processes: &Processes) -> Result<(Vec<Route>, bool), Trouble> {
     let probe = Probe::new()?;
     let upstream_port = free_port()?;
     let mut upstream = Command::new(std::env::current_exe()?);
@@ -156,7 +157,7 @@ async fn set_up(options: &Options, processes: &Processes) -> Result<(Vec<Route>,
     probe.ready(processes, ("upstream", upstream_pid), &direct).await?;
 
     let nginx = Nginx::proxy(processes, &probe, upstream_port).await?;
-    let gateway = Gateway::start(&options.gateway, processes, &probe, upstream_port).await?;
+    let gateway = Gateway::start(options, processes, &probe, upstream_port).await?;
     let token = token::access_token()?;
     let base = format!("http://127.0.0.1:{}", gateway.port);
     check_token(&probe, &base, &token).await?;

@@ -3,6 +3,7 @@
 pub(crate) mod accounts;
 pub(crate) mod all;
 pub(crate) mod gateway;
+pub(crate) mod latency;
 pub(crate) mod limits;
 pub(crate) mod memory;
 pub(crate) mod tunnel;
