@@ -59,7 +59,7 @@ pub struct SigningConfig {
     /// Private key of this process's internal tokens: Ed25519, PKCS#8 PEM.
     #[arg(long, env = "INTERNAL_SIGNING_KEY")]
     pub internal_signing_key: SecretString,
-    /// Id of that key, as the services' key sets name it [default: `<service>.1`].
+    /// Id of that key, as the services' key sets name it; the service's name with `.1` after it unless set.
     #[arg(long, env = "INTERNAL_SIGNING_KID")]
     pub internal_signing_kid: Option<String>,
 }

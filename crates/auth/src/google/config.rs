@@ -17,7 +17,7 @@ pub struct GoogleConfig {
     /// The first client's secret; needed to exchange codes.
     #[arg(long, env = "GOOGLE_CLIENT_SECRET")]
     pub google_client_secret: Option<SecretString>,
-    /// Where a login may come back to, comma-separated and exact [default: `<PUBLIC_URL>/auth/google/callback`].
+    /// Where a login may come back to, comma-separated and exact; `PUBLIC_URL` with `/auth/google/callback` after it unless set.
     #[arg(long, env = "REDIRECT_URI")]
     pub redirect_uri: Option<String>,
     /// Who signs id tokens.

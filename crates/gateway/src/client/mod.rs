@@ -3,7 +3,7 @@
 //! One per worker, made on its thread: a request is written to a connection and its answer read from it by the task that
 //! waits for it, and no lock, channel or other task stands between. Headers are never gathered in a map on the way out,
 //! nor twice on the way back. What a service says is believed only where it can be understood in one way: see
-//! [`answer`] and [`framing`].
+//! `answer` and `framing`.
 
 mod answer;
 mod framing;
