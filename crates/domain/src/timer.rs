@@ -8,12 +8,14 @@
 //! Instants count in whole milliseconds, cut off. The end of one span and the beginning of the next are cut alike, so
 //! pausing and resuming any number of times neither gives time nor takes it.
 
+mod deadline;
 mod plan;
 
 use chrono::{DateTime, TimeDelta, Utc};
+pub use deadline::{Deadline, Replan};
 pub use plan::{
-    Alerts, AlertsTriggered, CUSTOM_ALERTS_MAX, DURATION_DEFAULT_SECONDS, DURATION_MAX_MINUTES, DURATION_MAX_SECONDS,
-    Plan,
+    Alert, Alerts, AlertsTriggered, CUSTOM_ALERTS_MAX, DURATION_DEFAULT_SECONDS, DURATION_MAX_MINUTES,
+    DURATION_MAX_SECONDS, Plan,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chassis::{
     cli::Program, clock::Clock, idempotency, pg::PgConfig, problem::Outcome, server::Bound, service::Foundation,
-    telemetry::TelemetryConfig,
+    socket::Patience, telemetry::TelemetryConfig,
 };
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use domain::principal::Service;
@@ -14,7 +14,6 @@ use crate::{
     companion::{Companion, OfflineCompanion},
     config::EmotionConfig,
     development, reply, routes,
-    socket::Patience,
 };
 
 /// The schema of `maru_emotion`.

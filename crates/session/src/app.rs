@@ -10,7 +10,13 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use domain::principal::Service;
 use utoipa::OpenApi as _;
 
-use crate::{config::SessionConfig, development, routes, sessions::codes::Codes};
+use crate::{
+    config::SessionConfig,
+    development, routes,
+    sessions::codes::Codes,
+    stream::rooms::Rooms,
+    timer::announce::{self, Alarm},
+};
 
 /// The schema of `maru_session`.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/session");
@@ -24,6 +30,10 @@ pub struct App {
     pub config: Arc<SessionConfig>,
     /// Where session codes are drawn from.
     pub codes: Codes,
+    /// The sessions that are watched here.
+    pub rooms: Rooms,
+    /// Wakes whoever announces alerts.
+    pub alarm: Alarm,
 }
 
 /// Builds the service and starts to listen.
@@ -40,11 +50,9 @@ impl App {
     /// # Errors
     /// Returns a problem when a URL or key cannot be read.
     pub fn new(config: SessionConfig, clock: Clock) -> Outcome<Self> {
-        Ok(Self {
-            ground: Foundation::new(Service::Session, config.base.clone(), clock)?,
-            codes: Codes::random(),
-            config: Arc::new(config),
-        })
+        let ground = Foundation::new(Service::Session, config.base.clone(), clock)?;
+        let rooms = Rooms::new(ground.pg.clone(), ground.redis.clone(), ground.lifecycle.clone());
+        Ok(Self { ground, codes: Codes::random(), config: Arc::new(config), rooms, alarm: Alarm::default() })
     }
 
     /// Starts to listen.
@@ -53,6 +61,8 @@ impl App {
     /// Returns a problem when the port is taken.
     pub fn listen(self) -> Outcome<Bound> {
         idempotency::prune(&self.ground.lifecycle, self.ground.pg.clone());
+        self.rooms.start();
+        announce::start(&self);
         let data = actix_web::web::Data::new(self.clone());
         self.ground.listen(self.config.port, self.ground.health(), routes::Api::openapi(), move |cfg| {
             cfg.app_data(data.clone()).configure(routes::configure);

@@ -11,6 +11,7 @@ pub mod person;
 pub mod routes;
 mod schema;
 pub mod sessions;
+pub mod stream;
 pub mod timer;
 
 pub use app::{Session, build};

@@ -2,11 +2,11 @@
 
 use actix_web::web::ServiceConfig;
 
-use crate::{person, sessions, timer};
+use crate::{person, sessions, stream, timer};
 
 /// Mounts all routes.
 pub fn configure(cfg: &mut ServiceConfig) {
-    cfg.configure(sessions::routes).configure(timer::routes).configure(person::routes);
+    cfg.configure(sessions::routes).configure(timer::routes).configure(stream::routes).configure(person::routes);
 }
 
 /// The API document.
@@ -23,10 +23,14 @@ pub fn configure(cfg: &mut ServiceConfig) {
         timer::control::pause,
         timer::control::resume,
         timer::control::reset,
+        stream::socket::open,
+        stream::sse::open,
     ),
+    components(schemas(stream::frame::Frame<'_>, stream::frame::AlertView, stream::socket::ViewerFrame)),
     tags(
         (name = "sessions", description = "Conversations and talks"),
-        (name = "timers", description = "How much of a talk has passed, by one clock for everybody")
+        (name = "timers", description = "How much of a talk has passed, by one clock for everybody"),
+        (name = "streams", description = "What is told to those who watch a session, as it happens")
     )
 )]
 pub struct Api;

@@ -33,5 +33,27 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    session_events (session_id, seq) {
+        session_id -> Uuid,
+        seq -> BigInt,
+        kind -> Text,
+        body -> Nullable<Jsonb>,
+        once_key -> Nullable<Text>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    timer_deadlines (session_id, version, once_key) {
+        session_id -> Uuid,
+        version -> BigInt,
+        alert -> Text,
+        remaining_seconds -> Integer,
+        once_key -> Text,
+        due_at -> Timestamptz,
+    }
+}
+
 diesel::joinable!(timers -> sessions (session_id));
 diesel::allow_tables_to_appear_in_same_query!(sessions, timers);

@@ -10,7 +10,7 @@ use domain::{
 use reqwest::{Method, RequestBuilder, header::HeaderMap};
 use serde_json::Value;
 
-use crate::socket::Socket;
+use crate::{events::EventStream, socket::Socket};
 
 /// Who calls.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +58,14 @@ impl TestClient {
         Some(minted.expect("mint a token"))
     }
 
+    /// Returns the person who calls, if it is one.
+    pub fn principal(&self) -> Option<Principal> {
+        match self.identity {
+            Identity::Person(principal) => Some(principal),
+            _ => None,
+        }
+    }
+
     /// Begins a request; finish it with [`send`](Self::send).
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("http://{}{path}", self.addr));
@@ -81,6 +89,19 @@ impl TestClient {
         self.send(self.request(Method::GET, path)).await
     }
 
+    /// `GET` with headers.
+    pub async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.send(with(self.request(Method::GET, path), headers)).await
+    }
+
+    /// Opens a stream of server-sent events.
+    ///
+    /// # Panics
+    /// When the service answers with anything else.
+    pub async fn events(&self, path: &str, headers: &[(&str, &str)]) -> EventStream {
+        EventStream::open(with(self.request(Method::GET, path), headers)).await
+    }
+
     /// `POST` with a JSON body.
     pub async fn post(&self, path: &str, body: Value) -> Answer {
         self.post_with(path, body, &[]).await
@@ -88,11 +109,7 @@ impl TestClient {
 
     /// `POST` with a JSON body and headers.
     pub async fn post_with(&self, path: &str, body: Value, headers: &[(&str, &str)]) -> Answer {
-        let mut request = self.request(Method::POST, path).json(&body);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        self.send(request).await
+        self.send(with(self.request(Method::POST, path).json(&body), headers)).await
     }
 
     /// `PUT` with a JSON body.
@@ -120,6 +137,10 @@ impl TestClient {
     pub async fn socket_with(&self, path: &str, headers: &[(&str, &str)]) -> Socket {
         Socket::open(self.addr, path, self.token().as_deref(), headers).await
     }
+}
+
+fn with(request: RequestBuilder, headers: &[(&str, &str)]) -> RequestBuilder {
+    headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))
 }
 
 /// A whole answer.

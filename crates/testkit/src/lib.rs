@@ -8,6 +8,7 @@
 pub mod app;
 pub mod client;
 pub mod database;
+pub mod events;
 pub mod fault_proxy;
 pub mod keys;
 pub mod npm_oidc;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 pub use app::TestApp;
 pub use client::{Answer, TestClient};
+pub use events::EventStream;
 pub use keys::KeyRing;
 pub use settings::{S3Settings, s3};
 pub use socket::Socket;

@@ -57,6 +57,37 @@ pub struct AlertsTriggered {
     pub custom: Vec<i32>,
 }
 
+/// A moment of a talk that is announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Alert {
+    /// Half of the time has passed.
+    Halfway,
+    /// 300 seconds remain.
+    FiveMinutes,
+    /// 120 seconds remain.
+    TwoMinutes,
+    /// 30 seconds remain.
+    ThirtySeconds,
+    /// A person's own, in seconds that remain.
+    Custom(i32),
+    /// Nothing remains.
+    Ended,
+}
+
+impl Alert {
+    /// Returns its name as it stands on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Halfway => "halfway",
+            Self::FiveMinutes => "five_minutes",
+            Self::TwoMinutes => "two_minutes",
+            Self::ThirtySeconds => "thirty_seconds",
+            Self::Custom(_) => "custom",
+            Self::Ended => "ended",
+        }
+    }
+}
+
 /// How long a talk is and what is announced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -112,6 +143,25 @@ impl Plan {
     /// Returns whether an alert at `remaining_ms` before the end has come; it must lie inside the talk.
     const fn has_come(&self, remaining_ms: i64, elapsed_ms: i64) -> bool {
         remaining_ms < self.duration_ms() && self.duration_ms() - elapsed_ms <= remaining_ms
+    }
+
+    /// Returns what is announced of this talk, in the order in which it comes: name, and milliseconds that remain then.
+    pub(super) fn moments(&self) -> Vec<(Alert, i64)> {
+        let Alerts { halfway, five_minutes, two_minutes, thirty_seconds, custom } = &self.alerts;
+        let named = [
+            (*halfway, Alert::Halfway, self.duration_ms() / 2),
+            (*five_minutes, Alert::FiveMinutes, 300_000),
+            (*two_minutes, Alert::TwoMinutes, 120_000),
+            (*thirty_seconds, Alert::ThirtySeconds, 30_000),
+            (true, Alert::Ended, 0),
+        ];
+        let named =
+            named.into_iter().filter(|(is_on, ..)| *is_on).map(|(_, alert, remaining_ms)| (alert, remaining_ms));
+        let custom = custom.iter().map(|seconds| (Alert::Custom(*seconds), i64::from(*seconds) * 1_000));
+        let mut moments: Vec<_> =
+            named.chain(custom).filter(|(_, remaining_ms)| *remaining_ms < self.duration_ms()).collect();
+        moments.sort_by_key(|(_, remaining_ms)| std::cmp::Reverse(*remaining_ms));
+        moments
     }
 
     pub(super) fn triggered(&self, elapsed_ms: i64) -> AlertsTriggered {

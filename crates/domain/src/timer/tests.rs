@@ -173,3 +173,99 @@ proptest! {
         prop_assert_eq!(disturbed.elapsed_ms(now), undisturbed.elapsed_ms(now));
     }
 }
+
+/// What is kept beside a timer: planned alerts, and those that were announced.
+#[derive(Default)]
+struct Announcer {
+    planned: Vec<Deadline>,
+    told: Vec<(Deadline, DateTime<Utc>)>,
+}
+
+impl Announcer {
+    /// Announces what is due, as whoever comes first does it.
+    fn announce(&mut self, now: DateTime<Utc>) {
+        self.planned.sort_by_key(|deadline| (deadline.due_at, deadline.alert));
+        let (due, later) = self.planned.drain(..).partition(|deadline| deadline.due_at <= now);
+        self.planned = later;
+        for deadline in Vec::<Deadline>::into_iter(due) {
+            if !self.told.iter().any(|(told, _)| told.once_key == deadline.once_key) {
+                self.told.push((deadline, now));
+            }
+        }
+    }
+
+    fn change(&mut self, replan: Replan) {
+        self.planned.retain(|deadline| replan.kept_until.is_some_and(|until| deadline.due_at <= until));
+        self.planned.extend(replan.planned);
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_alert_comes_twice_or_early_or_out_of_order_whoever_announces_and_when(
+        seconds in 1_i64..700,
+        custom in proptest::collection::hash_set(1_i32..700, 0..4),
+        steps in proptest::collection::vec((0_i64..200_000, 0_u8..6, 0_i64..40), 1..60),
+    ) {
+        let custom = custom.into_iter().filter(|own| i64::from(*own) < seconds).collect();
+        let alerts = Alerts { custom, ..Alerts::default() };
+        let mut timer = Timer::new(Plan::parse(None, Some(seconds), alerts, DURATION_DEFAULT_SECONDS).unwrap());
+        let (mut announcer, mut now_ms) = (Announcer::default(), 0);
+        for (wait, step, late) in steps {
+            now_ms += wait;
+            let control = match step {
+                0 => Control::Start,
+                1 | 2 => Control::Pause,
+                3 | 4 => Control::Resume,
+                _ => Control::Reset,
+            };
+            // Decided on what was read; others may announce what comes between reading and writing.
+            if let Ok(next) = timer.control(control, at(now_ms)) {
+                let replan = timer.replan(&next, at(now_ms));
+                announcer.announce(at(now_ms + late));
+                if next != timer {
+                    announcer.change(replan);
+                }
+                timer = next;
+            }
+            now_ms += late;
+            if step % 2 == 0 {
+                announcer.announce(at(now_ms));
+                let shown = timer.view(at(now_ms));
+                prop_assert!(announcer.planned.iter().all(|deadline| deadline.remaining_ms < shown.remaining_ms));
+            }
+        }
+        let mut runs: std::collections::BTreeMap<&str, i64> = std::collections::BTreeMap::new();
+        for (told, when) in &announcer.told {
+            prop_assert!(told.due_at <= *when);
+            let run = told.once_key.split(':').next().unwrap();
+            let before = runs.insert(run, told.remaining_ms).unwrap_or(i64::MAX);
+            prop_assert!(told.remaining_ms <= before, "{:?}", announcer.told);
+        }
+    }
+
+    #[test]
+    fn every_alert_of_a_talk_comes_however_often_it_was_paused(
+        seconds in 1_i64..700,
+        spans in proptest::collection::vec(1_i64..100_000, 1..10),
+    ) {
+        let plan = Plan::parse(None, Some(seconds), Alerts::default(), DURATION_DEFAULT_SECONDS).unwrap();
+        let (mut timer, mut announcer, mut now_ms) = (Timer::new(plan), Announcer::default(), 0);
+        let mut change = |timer: &mut Timer, announcer: &mut Announcer, control, now_ms| {
+            let Ok(next) = timer.control(control, at(now_ms)) else { return };
+            announcer.change(timer.replan(&next, at(now_ms)));
+            *timer = next;
+        };
+        change(&mut timer, &mut announcer, Control::Start, now_ms);
+        for span in spans {
+            now_ms += span;
+            change(&mut timer, &mut announcer, Control::Pause, now_ms);
+            now_ms += span;
+            change(&mut timer, &mut announcer, Control::Resume, now_ms);
+        }
+        announcer.announce(at(now_ms + seconds * 1_000));
+        let told: Vec<_> = announcer.told.iter().map(|(told, _)| told.alert).collect();
+        let expected: Vec<_> = timer.plan.moments().into_iter().map(|(alert, _)| alert).collect();
+        prop_assert_eq!(told, expected);
+    }
+}

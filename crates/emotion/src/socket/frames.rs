@@ -1,23 +1,15 @@
 //! The frames of the document's dialect.
 
-use chassis::problem::Problem;
+use chassis::{problem::Problem, socket::ErrorView};
 use domain::{
     companion::Message,
     fault::{Fault, Kind, Violations, common},
     ids::{ConversationId, StepId},
-    locale::Locale,
     time::Instant,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Frames are text.
-pub const TEXT_ONLY: Fault = Fault::new(
-    Kind::UnsupportedMedia,
-    "text_only",
-    "텍스트 프레임만 보낼 수 있습니다.",
-    "Only text frames are read here.",
-);
 /// A frame names a type that is not known.
 const UNKNOWN_TYPE: Fault =
     Fault::new(Kind::Malformed, "unknown_type", "알 수 없는 프레임 종류입니다.", "There is no such type of frame.");
@@ -101,28 +93,10 @@ pub enum ServerFrame<'a> {
     },
 }
 
-/// Why a frame was refused.
-#[derive(Serialize, ToSchema)]
-pub struct ErrorView {
-    /// Stable, machine-readable.
-    code: String,
-    /// For people, in the language the socket was opened in.
-    message: String,
-}
-
-impl ErrorView {
-    /// Describes a problem; of several invalid fields the first.
-    pub(super) fn new(problem: &Problem, locale: Locale) -> Self {
-        let view = problem.view(locale, "");
-        match view.errors.and_then(|fields| fields.into_iter().next()) {
-            Some(field) => Self { code: field.code, message: field.detail },
-            None => Self { code: view.code, message: view.detail },
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use domain::locale::Locale;
+
     use super::*;
 
     fn refusal(text: &str) -> Option<String> {

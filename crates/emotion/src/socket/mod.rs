@@ -5,30 +5,23 @@
 //! replies; closing it stops none.
 
 pub mod frames;
-mod guard;
 mod viewer;
 
-use std::time::Duration;
-
 use actix_web::{
-    FromRequest, HttpRequest, HttpResponse, dev,
+    HttpRequest, HttpResponse,
     web::{self, Data, Payload, Query, ServiceConfig},
 };
-use actix_ws::{CloseCode, CloseReason};
 use chassis::{
     edge::Language,
     principal::Anyone,
     problem::{Outcome, ProblemView},
+    socket::{self, Bounds, CloseCode, Farewell},
 };
-use domain::{
-    fault::{Fault, Kind},
-    ids::{ConversationId, UserId},
-};
+use domain::ids::{ConversationId, UserId};
 use serde::Deserialize;
 use tracing::Instrument;
 use utoipa::IntoParams;
 
-use self::guard::FrameGuard;
 use crate::{
     app::App,
     conversation::{self, Talk},
@@ -37,34 +30,9 @@ use crate::{
 /// Largest frame, and largest message over several frames: a message with every letter escaped fits.
 const FRAME_MAX: usize = 32 * 1024;
 
-/// The path is for WebSockets only.
-const UPGRADE_NEEDED: Fault = Fault::new(
-    Kind::Malformed,
-    "websocket_needed",
-    "이 경로는 WebSocket으로만 열 수 있습니다.",
-    "This path can only be opened as a WebSocket.",
-);
-
 /// Mounts the socket.
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(web::resource("/ws/emotion").get(open));
-}
-
-/// How long a socket is waited for.
-#[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// How often the client is pinged; under the 60 s after which proxies drop idle connections.
-    pub ping_every: Duration,
-    /// After how much silence it is taken for gone: two pings without an answer.
-    pub silence: Duration,
-    /// How long it may take to accept one frame. A slower reader is let go, and finds the reply among the steps.
-    pub send: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self { ping_every: Duration::from_secs(20), silence: Duration::from_secs(45), send: Duration::from_secs(5) }
-    }
 }
 
 /// Whose conversation, and which.
@@ -104,16 +72,13 @@ pub async fn open(
     req: HttpRequest,
     payload: Payload,
 ) -> Outcome<HttpResponse> {
-    let guarded = FrameGuard::new(payload, FRAME_MAX);
-    let payload = Payload::from_request(&req, &mut dev::Payload::Stream { payload: Box::pin(guarded) }).into_inner();
-    let opened = payload.and_then(|payload| actix_ws::handle(&req, payload));
-    let (response, session, frames) = opened.map_err(|_handshake| UPGRADE_NEEDED)?;
+    let bounds = Bounds { frame_max: FRAME_MAX, patience: app.patience };
+    let (response, socket) = socket::open(&req, payload, bounds)?;
     let admitted = admit(&app, caller, &query).await?;
-    let frames = frames.max_frame_size(FRAME_MAX).aggregate_continuations().max_continuation_size(FRAME_MAX);
     let serving = async move {
         match admitted {
-            Ok(talk) => viewer::serve(app.as_ref().clone(), session, frames, talk, language.0).await,
-            Err(refusal) => viewer::refuse(app.patience, session, frames, refusal).await,
+            Ok(talk) => viewer::serve(app.as_ref().clone(), socket, talk, language.0).await,
+            Err(refusal) => socket.end(refusal).await,
         }
     };
     // Bound to this worker's thread by the frames. It ends with its connection or with the service, whichever is first,
@@ -123,10 +88,8 @@ pub async fn open(
 }
 
 /// Decides who may talk where; a refusal is the reason the socket is closed with.
-async fn admit(app: &App, caller: Anyone, query: &OpenQuery) -> Outcome<Result<Talk, CloseReason>> {
-    let refuse = |code: u16, reason: &str| {
-        Ok(Err(CloseReason { code: CloseCode::Other(code), description: Some(reason.to_owned()) }))
-    };
+async fn admit(app: &App, caller: Anyone, query: &OpenQuery) -> Outcome<Result<Talk, Farewell>> {
+    let refuse = |code: u16, reason: &str| Ok(Err(Farewell::because(CloseCode::Other(code), reason)));
     let Some(person) = caller.0 else {
         return refuse(4401, "authentication is required");
     };

@@ -2,9 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
+use chassis::socket::Patience;
 use diesel_async::RunQueryDsl;
 use domain::principal::Service;
-use emotion::{companion::OfflineCompanion, socket::Patience};
+use emotion::companion::OfflineCompanion;
 use secrecy::SecretString;
 use serde_json::json;
 use testkit::{Stage, database::TestDatabase, eventually, fault_proxy::FaultProxy};

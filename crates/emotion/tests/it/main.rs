@@ -11,11 +11,11 @@ mod sockets;
 
 use std::{sync::Arc, time::Duration};
 
+use chassis::socket::Patience;
 use domain::principal::Service;
 use emotion::{
     companion::{Companion, OfflineCompanion, Pieces, Prompt},
     config::EmotionConfig,
-    socket::Patience,
 };
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};

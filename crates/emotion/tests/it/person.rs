@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chassis::socket::Patience;
 use diesel::{QueryableByName, sql_query, sql_types::BigInt};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use domain::{
@@ -9,7 +10,6 @@ use domain::{
     ids::UserId,
     principal::{Role, Service},
 };
-use emotion::socket::Patience;
 use serde_json::json;
 use testkit::{Stage, TestApp, TestClient, eventually};
 

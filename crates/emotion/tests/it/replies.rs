@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use emotion::socket::Patience;
+use chassis::socket::Patience;
 use serde_json::json;
 use testkit::eventually;
 

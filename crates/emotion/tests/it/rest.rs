@@ -1,6 +1,7 @@
 //! Conversations and steps over plain requests.
 
-use emotion::{app::App, companion::OfflineCompanion, development, socket::Patience};
+use chassis::socket::Patience;
+use emotion::{app::App, companion::OfflineCompanion, development};
 use serde_json::{Value, json};
 
 use crate::{config, open, start, steps};

@@ -2,8 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
+use chassis::socket::Patience;
 use domain::companion::{NOTICE, OFFLINE_LABEL};
-use emotion::{companion::OfflineCompanion, socket::Patience};
+use emotion::companion::OfflineCompanion;
 use serde_json::json;
 use testkit::{TestClient, eventually};
 use tokio::{

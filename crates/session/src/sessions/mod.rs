@@ -81,11 +81,20 @@ pub struct SessionView {
     pub updated_at: Instant,
 }
 
+impl SessionView {
+    /// Returns how many have joined a session.
+    pub const fn participants_of(_session: &store::Session) -> u32 {
+        // There is no way to join yet, so nobody has.
+        0
+    }
+}
+
 impl From<store::Session> for SessionView {
     fn from(session: store::Session) -> Self {
         let (started_at, ended_at) = (session.started_at.map(Instant), session.ended_at.map(Instant));
         let duration = session.started_at.zip(session.ended_at).map(|(start, end)| (end - start).num_seconds().max(0));
         Self {
+            participant_count: Self::participants_of(&session),
             id: session.id,
             user_id: session.user_id,
             title: session.title,
@@ -96,8 +105,6 @@ impl From<store::Session> for SessionView {
             session_code: session.session_code,
             // No picture is drawn yet; the code says the same.
             qr_code_url: None,
-            // There is no way to join yet, so nobody has.
-            participant_count: 0,
             event_id: session.event_id,
             settings: session.settings,
             metadata: session.metadata,

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::schema::sessions;
 
 /// A session.
-#[derive(Debug, Queryable, Selectable)]
+#[derive(Clone, Debug, Queryable, Selectable)]
 #[diesel(table_name = sessions, check_for_backend(diesel::pg::Pg))]
 #[expect(missing_docs, reason = "the columns are described in the migration")]
 pub struct Session {

@@ -154,13 +154,23 @@ pub(super) async fn change(
     for _ in 0..DECISIONS {
         let seen = store::see(&mut conn, owner, id).await?;
         let next = decide(seen.timer.as_ref(), seen.now)?;
+        let view = TimerView::new(id, &next, seen.now);
         let written = match seen.timer {
-            Some(timer) if timer == next => true,
-            Some(timer) => store::replace(&mut conn, id, timer.version, &next).await?,
+            Some(timer) if timer == next => return Ok(view),
+            Some(timer) => {
+                let replan = timer.replan(&next, seen.now);
+                let planned = replan.planned.clone();
+                let written = store::replace(&mut conn, id, timer.version, &next, replan).await?;
+                if written {
+                    app.alarm.planned(&planned, seen.now);
+                }
+                written
+            }
             None => store::insert(&mut conn, id, &next).await?,
         };
         if written {
-            return Ok(TimerView::new(id, &next, seen.now));
+            app.rooms.tell(id);
+            return Ok(view);
         }
     }
     Err(Problem::unavailable("others keep changing the timer"))

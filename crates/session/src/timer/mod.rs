@@ -1,11 +1,14 @@
-//! The timer of a session: set up, started, paused, resumed, reset, read.
+//! The timer of a session: set up, started, paused, resumed, reset, read, and its alerts announced.
 //!
 //! The rules are the domain's; this folder gives them the database's clock and keeps their outcome. Every change is one
 //! UPDATE that names the version it was decided on: of two hands at once one decides, and the other decides again on
-//! what the first has left, or is refused when it said which version it meant. Reading writes nothing.
+//! what the first has left, or is refused when it said which version it meant. Reading writes nothing, and neither does a
+//! second that passes: planned alerts are taken out and told when they are due.
 
+pub mod announce;
 pub mod control;
 pub mod precondition;
+mod replace;
 pub mod setup;
 pub mod status;
 pub mod store;

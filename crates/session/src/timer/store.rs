@@ -3,19 +3,27 @@
 use chassis::problem::{Outcome, Problem};
 use chrono::{DateTime, Utc};
 use diesel::{
-    AsChangeset, ExpressionMethods, Insertable, NullableExpressionMethods, OptionalExtension, QueryDsl, Queryable,
-    Selectable, define_sql_function,
+    ExpressionMethods, Insertable, NullableExpressionMethods, OptionalExtension, QueryDsl, Queryable, Selectable,
+    SelectableHelper, define_sql_function,
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use domain::{
     ids::{SessionId, UserId},
     session::NOT_FOUND,
-    timer::{Plan, Run, Timer},
+    timer::{Deadline, Plan, Replan, Run, Timer},
 };
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::schema::{sessions, timers};
+use super::replace::Replace;
+use crate::{
+    schema::{sessions, timers},
+    sessions::store::Session,
+    stream::{
+        self,
+        event::{Event, Topic},
+    },
+};
 
 define_sql_function! {
     /// The instant at which this is evaluated, not the transaction's beginning.
@@ -31,17 +39,17 @@ pub struct Seen {
     pub now: DateTime<Utc>,
 }
 
-#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = timers, check_for_backend(diesel::pg::Pg), treat_none_as_null = true)]
-struct Row {
-    session_id: Uuid,
-    duration_seconds: i32,
-    alerts: Value,
-    started_at: Option<DateTime<Utc>>,
-    anchor_at: Option<DateTime<Utc>>,
-    paused_at: Option<DateTime<Utc>>,
-    accumulated_ms: i64,
-    version: i64,
+#[derive(Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = timers, check_for_backend(diesel::pg::Pg))]
+pub(super) struct Row {
+    pub(super) session_id: Uuid,
+    pub(super) duration_seconds: i32,
+    pub(super) alerts: Value,
+    pub(super) started_at: Option<DateTime<Utc>>,
+    pub(super) anchor_at: Option<DateTime<Utc>>,
+    pub(super) paused_at: Option<DateTime<Utc>>,
+    pub(super) accumulated_ms: i64,
+    pub(super) version: i64,
 }
 
 impl Row {
@@ -97,6 +105,26 @@ pub async fn see(conn: &mut AsyncPgConnection, owner: UserId, id: SessionId) -> 
     Ok(Seen { timer: row.map(Row::timer).transpose()?, now })
 }
 
+/// Finds a session, whoever owns it, with its timer and the instant they were read at.
+///
+/// # Errors
+/// Returns a problem when the database is away.
+pub async fn find_with_session(conn: &mut AsyncPgConnection, id: SessionId) -> Outcome<Option<(Session, Seen)>> {
+    let found: Option<(Session, Option<Row>, DateTime<Utc>)> = sessions::table
+        .left_join(timers::table)
+        .filter(sessions::id.eq(id.0))
+        .select((
+            Session::as_select(),
+            <Row as Selectable<diesel::pg::Pg>>::construct_selection().nullable(),
+            clock_timestamp(),
+        ))
+        .first(conn)
+        .await
+        .optional()?;
+    let seen = |row: Option<Row>, now| Outcome::Ok(Seen { timer: row.map(Row::timer).transpose()?, now });
+    found.map(|(session, row, now)| Ok((session, seen(row, now)?))).transpose()
+}
+
 /// Lists the timers of several sessions, each with its session and the instant it was read at.
 ///
 /// # Errors
@@ -110,22 +138,51 @@ pub async fn list(conn: &mut AsyncPgConnection, sessions: &[Uuid]) -> Outcome<Ve
     found.into_iter().map(|(row, now)| Ok((row.session_id, row.timer()?, now))).collect()
 }
 
-/// Writes the first timer of a session; `false` when somebody else just did.
+/// Writes the first timer of a session and tells its viewers; `false` when somebody else just did.
 ///
 /// # Errors
 /// Returns a problem when the database is away.
 pub async fn insert(conn: &mut AsyncPgConnection, id: SessionId, timer: &Timer) -> Outcome<bool> {
     let row = Row::of(id, timer)?;
-    let written = diesel::insert_into(timers::table).values(&row).on_conflict_do_nothing().execute(conn).await?;
-    Ok(written == 1)
+    conn.transaction(async |conn| {
+        hold(conn, id).await?;
+        let written = diesel::insert_into(timers::table).values(&row).on_conflict_do_nothing().execute(conn).await?;
+        if written == 1 {
+            stream::store::append(conn, id, &Event::changed(Topic::Timer)).await?;
+        }
+        Ok(written == 1)
+    })
+    .await
 }
 
-/// Writes what a timer of version `decided_on` has become; `false` when it is of another version by now.
+/// Holds a session so that it is not deleted before the transaction's end.
+async fn hold(conn: &mut AsyncPgConnection, id: SessionId) -> Outcome<()> {
+    let held: Option<Uuid> =
+        sessions::table.find(id.0).select(sessions::id).for_key_share().first(conn).await.optional()?;
+    held.map(|_| ()).ok_or_else(|| NOT_FOUND.into())
+}
+
+/// Writes what a timer of version `decided_on` has become, plans its alerts anew and tells its viewers; `false` when it
+/// is of another version by now.
 ///
 /// # Errors
 /// Returns a problem when the database is away.
-pub async fn replace(conn: &mut AsyncPgConnection, id: SessionId, decided_on: i64, timer: &Timer) -> Outcome<bool> {
-    let row = Row::of(id, timer)?;
-    let of_that_version = timers::table.filter(timers::session_id.eq(id.0)).filter(timers::version.eq(decided_on));
-    Ok(diesel::update(of_that_version).set(&row).execute(conn).await? == 1)
+pub async fn replace(
+    conn: &mut AsyncPgConnection,
+    id: SessionId,
+    decided_on: i64,
+    timer: &Timer,
+    Replan { kept_until, planned }: Replan,
+) -> Outcome<bool> {
+    let seconds = |deadline: &Deadline| i32::try_from(deadline.remaining_ms / 1_000).unwrap_or(i32::MAX);
+    let statement = Replace {
+        row: Row::of(id, timer)?,
+        decided_on,
+        kept_until,
+        alerts: planned.iter().map(|deadline| deadline.alert.name()).collect(),
+        remaining: planned.iter().map(seconds).collect(),
+        due: planned.iter().map(|deadline| deadline.due_at).collect(),
+        once_keys: planned.into_iter().map(|deadline| deadline.once_key).collect(),
+    };
+    Ok(statement.execute(conn).await? == 1)
 }

@@ -8,6 +8,7 @@ mod lists;
 mod person;
 mod seed;
 mod sessions;
+mod streams;
 mod timers;
 
 use domain::principal::Service;

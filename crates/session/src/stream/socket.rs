@@ -1,0 +1,200 @@
+//! `GET /ws/sessions/{id}`.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    web::{Data, Path, Payload},
+};
+use chassis::{
+    edge::Language,
+    problem::{Outcome, Problem, ProblemView},
+    socket::{self, Bounds, CloseCode, ErrorView, Farewell, Heard, Patience, Socket, TEXT_ONLY},
+};
+use domain::{
+    fault::{Fault, Kind, common},
+    ids::SessionId,
+    locale::Locale,
+    session::NOT_FOUND,
+};
+use serde::Deserialize;
+use tracing::Instrument;
+use utoipa::ToSchema;
+
+use super::{
+    frame::{Frame, Written},
+    reader_of,
+    viewer::Viewer,
+};
+use crate::app::App;
+
+/// Largest frame of a client; what it may say has some dozen bytes.
+const FRAME_MAX: usize = 4 * 1024;
+/// How long a viewer may take to accept a frame. A phone that sleeps for a moment keeps its socket: nothing is queued for
+/// it meanwhile.
+const SEND_PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// There is no such session any more, or it is not theirs.
+const NO_SUCH_SESSION: u16 = 4404;
+/// Not signed in, and no participant.
+const NOBODY: u16 = 4401;
+
+/// A frame names a type that is not known.
+const UNKNOWN_TYPE: Fault =
+    Fault::new(Kind::Malformed, "unknown_type", "알 수 없는 프레임 종류입니다.", "There is no such type of frame.");
+
+/// What a client sends.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ViewerFrame {
+    /// Asks again for what came after an event.
+    Resume {
+        /// The number of the last frame it has.
+        #[schema(minimum = 0)]
+        after: i64,
+    },
+    /// Asks for a sign of life, and the time.
+    Ping,
+    /// Anything else.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Watches a session over a WebSocket.
+///
+/// The first frame is a `snapshot`; then come `timer` (on every change, and each second while it runs), `alert`,
+/// `participants`, `feedback` (to the owner) and `session`. Every frame has the `seq` of the last event it knows of. A
+/// client that comes back sends `{"type": "resume", "after": seq}` and gets the alerts and the feedback it has missed,
+/// and of the timer, the session and the participants what they are now. A viewer that reads too slowly for what is
+/// kept gets a `snapshot` again. `{"type": "ping"}` is answered by a `pong` with the server's time.
+///
+/// Close codes: 1001 the service stops, 1007 not UTF-8, 1009 a frame over 4 KiB, 4401 nobody, 4404 no such session.
+///
+/// **Permissions**: the session's owner, or who has joined it.
+#[utoipa::path(
+    get, path = "/ws/sessions/{id}", tag = "streams", security(("bearer" = [])), params(("id" = Uuid, Path)),
+    responses(
+        (status = 101, description = "The socket is open: see `Frame` and `ViewerFrame`"),
+        (status = 400, description = "`websocket_needed`", body = ProblemView)
+    )
+)]
+pub async fn open(
+    app: Data<App>,
+    id: Path<SessionId>,
+    language: Language,
+    req: HttpRequest,
+    payload: Payload,
+) -> Outcome<HttpResponse> {
+    let patience = Patience { send: SEND_PATIENCE, ..Patience::default() };
+    let (response, socket) = socket::open(&req, payload, Bounds { frame_max: FRAME_MAX, patience })?;
+    let entered = enter(&app, &req, *id).await;
+    let entered = match entered {
+        Ok(entered) => Ok(entered),
+        Err(problem) => Err(refusal(problem)?),
+    };
+    let stopping = app.ground.lifecycle.stopping();
+    let serving = async move {
+        let mut socket = socket;
+        let farewell = match entered {
+            Err(refusal) => refusal,
+            Ok((viewer, snapshot)) => {
+                tokio::select! {
+                    () = stopping.cancelled() => Farewell::restarting(),
+                    Err(farewell) = watch(&mut socket, viewer, snapshot, language.0) => farewell,
+                }
+            }
+        };
+        socket.end(farewell).await;
+    };
+    // Bound to this worker's thread by the frames; it ends with its connection or with the service.
+    actix_web::rt::spawn(serving.instrument(tracing::Span::current()));
+    Ok(response)
+}
+
+async fn enter(app: &Data<App>, req: &HttpRequest, id: SessionId) -> Outcome<(Viewer, Written)> {
+    let reader = reader_of(app, req, id).await?;
+    Viewer::enter(app.as_ref().clone(), id, reader).await
+}
+
+/// Decides what a socket that was not admitted is closed with; what is no refusal stays a problem.
+fn refusal(problem: Problem) -> Outcome<Farewell> {
+    let because = |code, reason| Ok(Farewell::because(CloseCode::Other(code), reason));
+    match problem.code() {
+        code if code == NOT_FOUND.code => because(NO_SUCH_SESSION, "there is no such session"),
+        code if code == common::UNAUTHENTICATED.code || code == common::INVALID_TOKEN.code => {
+            because(NOBODY, "authentication is required")
+        }
+        _ => Err(problem),
+    }
+}
+
+async fn watch(
+    socket: &mut Socket,
+    mut viewer: Viewer,
+    snapshot: Written,
+    locale: Locale,
+) -> Result<std::convert::Infallible, Farewell> {
+    socket.send(snapshot.text).await?;
+    loop {
+        tokio::select! {
+            heard = socket.hear() => answer(socket, &viewer, heard?, locale).await?,
+            frames = viewer.next() => {
+                let Some(frames) = frames.map_err(failed)? else {
+                    return Err(Farewell::because(CloseCode::Other(NO_SUCH_SESSION), "the session is gone"));
+                };
+                for frame in frames {
+                    socket.send(frame.text).await?;
+                }
+            }
+        }
+    }
+}
+
+async fn answer(socket: &mut Socket, viewer: &Viewer, heard: Heard, locale: Locale) -> Result<(), Farewell> {
+    let said = match heard {
+        Heard::Text(text) => read(&text),
+        Heard::Binary => Err(TEXT_ONLY.into()),
+    };
+    let answered = match said {
+        Ok(ViewerFrame::Resume { after }) => return resume(socket, viewer, after, locale).await,
+        Ok(ViewerFrame::Ping) => {
+            viewer.write(|seq, shown| Frame::Pong { seq, server_time: shown.now().into() }).map_err(failed)?
+        }
+        Ok(ViewerFrame::Unknown) => refused(viewer, &UNKNOWN_TYPE.into(), locale)?,
+        Err(problem) => refused(viewer, &problem, locale)?,
+    };
+    socket.send(answered.text).await
+}
+
+fn read(text: &str) -> Outcome<ViewerFrame> {
+    // By way of an object: serde would take an array's items for the fields in their order.
+    let object: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(text).map_err(|_not_an_object| common::MALFORMED)?;
+    Ok(serde_json::from_value(object.into()).map_err(|_other_types| common::MALFORMED)?)
+}
+
+async fn resume(socket: &mut Socket, viewer: &Viewer, after: i64, locale: Locale) -> Result<(), Farewell> {
+    let mut after = after.max(0);
+    loop {
+        match viewer.missed(after).await {
+            Ok(Some((frames, last))) => {
+                for frame in frames {
+                    socket.send(frame.text).await?;
+                }
+                after = last;
+            }
+            Ok(None) => return Ok(()),
+            Err(problem) => {
+                problem.log();
+                return socket.send(refused(viewer, &problem, locale)?.text).await;
+            }
+        }
+    }
+}
+
+fn refused(viewer: &Viewer, problem: &Problem, locale: Locale) -> Result<Written, Farewell> {
+    viewer.write(|seq, _| Frame::Error { seq, error: ErrorView::new(problem, locale) }).map_err(failed)
+}
+
+fn failed(problem: Problem) -> Farewell {
+    problem.log();
+    Farewell::because(CloseCode::Error, "unexpected error")
+}

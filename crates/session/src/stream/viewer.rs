@@ -1,0 +1,82 @@
+//! One who watches a session, over whatever connection.
+
+use chassis::problem::Outcome;
+use domain::ids::SessionId;
+use tokio::sync::watch;
+
+use super::{
+    frame::{self, Frame, Reader, Written},
+    room::{Mark, Shown},
+    rooms::Seat,
+    store,
+};
+use crate::app::App;
+
+/// A viewer, and how far it has read.
+pub struct Viewer {
+    app: App,
+    seat: Seat,
+    shown: watch::Receiver<Shown>,
+    reader: Reader,
+    mark: Mark,
+}
+
+impl Viewer {
+    /// Takes a place among a session's viewers; returns the first frame with it.
+    ///
+    /// # Errors
+    /// `session_not_found`; 503 when this replica is full or the database is away.
+    pub async fn enter(app: App, id: SessionId, reader: Reader) -> Outcome<(Self, Written)> {
+        let seat = app.rooms.enter(id).await?;
+        let mut shown = seat.room.look();
+        let (snapshot, mark) = shown.borrow_and_update().snapshot(reader)?;
+        Ok((Self { app, seat, shown, reader, mark }, snapshot))
+    }
+
+    /// Waits for what is new; `None` when the session is gone. May be dropped while it waits.
+    ///
+    /// # Errors
+    /// Returns a problem when a frame cannot be written.
+    pub async fn next(&mut self) -> Outcome<Option<Vec<Written>>> {
+        loop {
+            // The room is kept by this viewer's own seat, so that its sender is there.
+            if self.shown.changed().await.is_err() {
+                return Ok(None);
+            }
+            let shown = self.shown.borrow_and_update();
+            if shown.is_gone {
+                return Ok(None);
+            }
+            let frames = shown.since(&mut self.mark, self.reader)?;
+            if !frames.is_empty() {
+                return Ok(Some(frames));
+            }
+        }
+    }
+
+    /// Returns the next part of what came after number `after`, up to what this viewer has read, and where it ends;
+    /// `None` when there is no more.
+    ///
+    /// # Errors
+    /// Returns a problem when the database is away.
+    pub async fn missed(&self, after: i64) -> Outcome<Option<(Vec<Written>, i64)>> {
+        if after >= self.mark.seq {
+            return Ok(None);
+        }
+        let mut conn = self.app.ground.pg.conn().await?;
+        let mut entries = store::list_after(&mut conn, self.seat.room.id, after).await?;
+        drop(conn);
+        entries.retain(|entry| entry.seq <= self.mark.seq);
+        let Some(last) = entries.last().map(|entry| entry.seq) else { return Ok(None) };
+        Ok(Some((self.shown.borrow().replay(&entries, self.reader)?, last)))
+    }
+
+    /// Writes a frame with this viewer's number.
+    ///
+    /// # Errors
+    /// Returns a problem when it cannot be written.
+    pub fn write(&self, frame: impl FnOnce(i64, &Shown) -> Frame<'static>) -> Outcome<Written> {
+        let frame = frame(self.mark.seq, &self.shown.borrow());
+        frame::write(self.mark.seq, &frame)
+    }
+}
