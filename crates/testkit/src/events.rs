@@ -43,13 +43,13 @@ impl EventStream {
     /// When none comes within five seconds, or the stream ends.
     pub async fn next(&mut self) -> ServerEvent {
         loop {
-            while let Some((event, rest)) = self.unread.split_once("\n\n") {
+            while let Some(end) = self.unread.find("\n\n") {
+                let event: String = self.unread.drain(..end + 2).collect();
                 let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name));
                 let read = field("data: ").map(|data| ServerEvent {
                     id: field("id: ").map(str::to_owned),
                     data: serde_json::from_str(data).expect("data is JSON"),
                 });
-                self.unread = rest.to_owned();
                 if let Some(read) = read {
                     return read;
                 }

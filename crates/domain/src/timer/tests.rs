@@ -251,7 +251,7 @@ proptest! {
     ) {
         let plan = Plan::parse(None, Some(seconds), Alerts::default(), DURATION_DEFAULT_SECONDS).unwrap();
         let (mut timer, mut announcer, mut now_ms) = (Timer::new(plan), Announcer::default(), 0);
-        let mut change = |timer: &mut Timer, announcer: &mut Announcer, control, now_ms| {
+        let change = |timer: &mut Timer, announcer: &mut Announcer, control, now_ms| {
             let Ok(next) = timer.control(control, at(now_ms)) else { return };
             announcer.change(timer.replan(&next, at(now_ms)));
             *timer = next;

@@ -137,7 +137,7 @@ async fn watch(
         tokio::select! {
             heard = socket.hear() => answer(socket, &viewer, heard?, locale).await?,
             frames = viewer.next() => {
-                let Some(frames) = frames.map_err(failed)? else {
+                let Some(frames) = frames.map_err(|problem| failed(&problem))? else {
                     return Err(Farewell::because(CloseCode::Other(NO_SUCH_SESSION), "the session is gone"));
                 };
                 for frame in frames {
@@ -155,9 +155,9 @@ async fn answer(socket: &mut Socket, viewer: &Viewer, heard: Heard, locale: Loca
     };
     let answered = match said {
         Ok(ViewerFrame::Resume { after }) => return resume(socket, viewer, after, locale).await,
-        Ok(ViewerFrame::Ping) => {
-            viewer.write(|seq, shown| Frame::Pong { seq, server_time: shown.now().into() }).map_err(failed)?
-        }
+        Ok(ViewerFrame::Ping) => viewer
+            .write(|seq, shown| Frame::Pong { seq, server_time: shown.now().into() })
+            .map_err(|problem| failed(&problem))?,
         Ok(ViewerFrame::Unknown) => refused(viewer, &UNKNOWN_TYPE.into(), locale)?,
         Err(problem) => refused(viewer, &problem, locale)?,
     };
@@ -191,10 +191,12 @@ async fn resume(socket: &mut Socket, viewer: &Viewer, after: i64, locale: Locale
 }
 
 fn refused(viewer: &Viewer, problem: &Problem, locale: Locale) -> Result<Written, Farewell> {
-    viewer.write(|seq, _| Frame::Error { seq, error: ErrorView::new(problem, locale) }).map_err(failed)
+    viewer
+        .write(|seq, _| Frame::Error { seq, error: ErrorView::new(problem, locale) })
+        .map_err(|problem| failed(&problem))
 }
 
-fn failed(problem: Problem) -> Farewell {
+fn failed(problem: &Problem) -> Farewell {
     problem.log();
     Farewell::because(CloseCode::Error, "unexpected error")
 }
