@@ -45,6 +45,8 @@ enum Scenario {
     Tunnel(scenario::tunnel::Options),
     /// Logins beside the bare password hash, other requests meanwhile, and refreshes, on the running platform.
     Accounts(scenario::accounts::Options),
+    /// Memory of a session's viewers, idle and not reading, on the running platform.
+    Viewers(scenario::viewers::Options),
     /// Resident memory of every service of the running platform.
     Memory,
     /// Limits, gateway and tunnel with short settings, and their ratios.
@@ -85,6 +87,7 @@ async fn run(scenario: Scenario, processes: &Processes) -> Result<Verdict, Troub
         Scenario::Latency(options) => scenario::latency::run(&options, processes).await,
         Scenario::Tunnel(options) => scenario::tunnel::run(&options, processes).await,
         Scenario::Accounts(options) => scenario::accounts::run(&options).await,
+        Scenario::Viewers(options) => scenario::viewers::run(&options).await,
         Scenario::Memory => scenario::memory::run().await,
         Scenario::All(options) => Box::pin(scenario::all::run(&options, processes)).await,
         Scenario::Upstream { port } => upstream::serve(port).await.map(|()| Verdict::Passed),

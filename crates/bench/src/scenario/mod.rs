@@ -7,6 +7,7 @@ pub(crate) mod latency;
 pub(crate) mod limits;
 pub(crate) mod memory;
 pub(crate) mod tunnel;
+pub(crate) mod viewers;
 
 /// What a scenario says by its exit code; a missed goal of speed is no failure, a lost message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

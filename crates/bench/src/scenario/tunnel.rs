@@ -198,7 +198,7 @@ async fn one_run(options: &Options, gateway: SocketAddr, token: &str, run: u32) 
 }
 
 /// Returns one of 127.0.1.1 to 127.0.1.200; elsewhere than on Linux only 127.0.0.1 answers without being set up.
-fn source_address(number: u32) -> Ipv4Addr {
+pub(crate) fn source_address(number: u32) -> Ipv4Addr {
     if !cfg!(target_os = "linux") {
         return Ipv4Addr::LOCALHOST;
     }

@@ -2,7 +2,7 @@
 
 pub(crate) mod client;
 pub(crate) mod echo;
-mod wire;
+pub(crate) mod wire;
 
 /// What the upstream says as soon as the upgrade is answered.
 pub(crate) const GREETING: &str = "maru-bench: you are through";
