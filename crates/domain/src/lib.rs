@@ -10,6 +10,7 @@ pub mod companion;
 pub mod contract;
 pub mod demo;
 pub mod fault;
+pub mod feedback;
 pub mod ids;
 pub mod locale;
 pub mod memo;
