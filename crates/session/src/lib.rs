@@ -7,6 +7,7 @@
 pub mod app;
 pub mod config;
 pub mod development;
+pub mod feedback;
 pub mod person;
 pub mod routes;
 mod schema;

@@ -2,11 +2,15 @@
 
 use actix_web::web::ServiceConfig;
 
-use crate::{person, sessions, stream, timer};
+use crate::{feedback, person, sessions, stream, timer};
 
 /// Mounts all routes.
 pub fn configure(cfg: &mut ServiceConfig) {
-    cfg.configure(sessions::routes).configure(timer::routes).configure(stream::routes).configure(person::routes);
+    cfg.configure(sessions::routes)
+        .configure(timer::routes)
+        .configure(feedback::routes)
+        .configure(stream::routes)
+        .configure(person::routes);
 }
 
 /// The API document.
@@ -23,6 +27,10 @@ pub fn configure(cfg: &mut ServiceConfig) {
         timer::control::pause,
         timer::control::resume,
         timer::control::reset,
+        feedback::settings::show,
+        feedback::settings::change,
+        feedback::sample::judge,
+        feedback::history::list,
         stream::socket::open,
         stream::sse::open,
     ),
@@ -30,6 +38,7 @@ pub fn configure(cfg: &mut ServiceConfig) {
     tags(
         (name = "sessions", description = "Conversations and talks"),
         (name = "timers", description = "How much of a talk has passed, by one clock for everybody"),
+        (name = "feedback", description = "What a speaker is told while speaking"),
         (name = "streams", description = "What is told to those who watch a session, as it happens")
     )
 )]

@@ -55,5 +55,37 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    feedback_settings (session_id, user_id) {
+        session_id -> Uuid,
+        user_id -> Uuid,
+        settings -> Jsonb,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    feedback_states (session_id, user_id) {
+        session_id -> Uuid,
+        user_id -> Uuid,
+        state -> Jsonb,
+        totals -> Jsonb,
+    }
+}
+
+diesel::table! {
+    feedback_cues (id) {
+        id -> Uuid,
+        session_id -> Uuid,
+        user_id -> Uuid,
+        rule -> Text,
+        pattern -> Text,
+        intensity -> SmallInt,
+        at -> Timestamptz,
+        created_at -> Timestamptz,
+    }
+}
+
 diesel::joinable!(timers -> sessions (session_id));
 diesel::allow_tables_to_appear_in_same_query!(sessions, timers);
+diesel::allow_tables_to_appear_in_same_query!(sessions, feedback_settings, feedback_states);

@@ -22,9 +22,16 @@ pub async fn erase(app: Data<App>, _auth: AuthPeer, id: Path<UserId>) -> Outcome
 }
 
 async fn forget(conn: &mut AsyncPgConnection, person: UserId) -> Outcome<UserErasure> {
-    let (sessions, timers) = store::delete_some(conn, person).await?;
+    let deleted = store::delete_some(conn, person).await?;
     let keys = idempotency::erase(conn, person, ERASE_ROWS).await?;
     let is_left = store::has_any(conn, person).await? || idempotency::has_any(conn, person).await?;
-    let erased = [("sessions", sessions), ("timers", timers), ("idempotency_keys", keys)];
+    let erased = [
+        ("sessions", deleted.sessions),
+        ("timers", deleted.timers),
+        ("feedback_cues", deleted.feedback.cues),
+        ("feedback_settings", deleted.feedback.settings),
+        ("feedback_states", deleted.feedback.states),
+        ("idempotency_keys", keys),
+    ];
     Ok(UserErasure::new(Service::Session, !is_left, &erased))
 }

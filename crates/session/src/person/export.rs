@@ -19,7 +19,12 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::store;
-use crate::{app::App, sessions::store::Session, timer};
+use crate::{
+    app::App,
+    feedback::export::{self as feedback, ExportedFeedback},
+    sessions::store::Session,
+    timer,
+};
 
 /// The part of the document that holds sessions.
 const SESSIONS: &str = "sessions";
@@ -42,10 +47,11 @@ struct ExportedSession {
     created_at: Instant,
     updated_at: Instant,
     timer: Option<Reading>,
+    feedback: Option<ExportedFeedback>,
 }
 
 impl ExportedSession {
-    fn new(session: Session, timer: Option<Reading>) -> Self {
+    fn new(session: Session, timer: Option<Reading>, feedback: Option<ExportedFeedback>) -> Self {
         Self {
             id: session.id,
             title: session.title,
@@ -62,6 +68,7 @@ impl ExportedSession {
             created_at: session.created_at.into(),
             updated_at: session.updated_at.into(),
             timer,
+            feedback,
         }
     }
 }
@@ -85,9 +92,15 @@ async fn collect(conn: &mut AsyncPgConnection, person: UserId) -> Outcome<Value>
             break;
         }
         let mut timers = timers(conn, &page).await?;
+        let ids: Vec<_> = page.iter().map(|session| session.id).collect();
+        let mut feedback = feedback::begin(conn, &ids).await?;
         for session in page {
             let timer = timers.remove(&session.id);
-            let row = ExportedSession::new(session, timer);
+            let feedback = match feedback.remove(&session.id) {
+                Some(begun) => Some(begun.with_cues(conn, session.id).await?),
+                None => None,
+            };
+            let row = ExportedSession::new(session, timer, feedback);
             if !document.push(SESSIONS, &row).map_err(Problem::unexpected)? {
                 break 'pages;
             }

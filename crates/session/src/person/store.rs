@@ -11,6 +11,7 @@ use domain::{ids::UserId, person::ERASE_ROWS};
 use uuid::Uuid;
 
 use crate::{
+    feedback::store as feedback,
     schema::{sessions, timers},
     sessions::store::Session,
 };
@@ -40,11 +41,23 @@ pub async fn list(conn: &mut AsyncPgConnection, owner: UserId, last: Option<Last
     Ok(query.load(conn).await?)
 }
 
-/// Deletes some of a person's sessions with their timers; returns how many of each.
+/// What one call has deleted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Deleted {
+    /// Sessions.
+    pub sessions: usize,
+    /// Timers.
+    pub timers: usize,
+    /// What belonged to live feedback.
+    pub feedback: feedback::Erased,
+}
+
+/// Deletes some of a person's sessions with their timers and feedback. Sessions with more cues than are erased at once
+/// stay for the next call.
 ///
 /// # Errors
 /// Returns a problem when the database is away.
-pub async fn delete_some(conn: &mut AsyncPgConnection, owner: UserId) -> Outcome<(usize, usize)> {
+pub async fn delete_some(conn: &mut AsyncPgConnection, owner: UserId) -> Outcome<Deleted> {
     let some: Vec<Uuid> = sessions::table
         .filter(sessions::user_id.eq(owner.0))
         .order(sessions::id)
@@ -54,9 +67,13 @@ pub async fn delete_some(conn: &mut AsyncPgConnection, owner: UserId) -> Outcome
         .for_update()
         .load(conn)
         .await?;
+    let feedback = feedback::erase(conn, &some).await?;
+    if !feedback.is_all {
+        return Ok(Deleted { feedback, ..Deleted::default() });
+    }
     let timers = diesel::delete(timers::table.filter(timers::session_id.eq_any(&some))).execute(conn).await?;
     let sessions = diesel::delete(sessions::table.filter(sessions::id.eq_any(&some))).execute(conn).await?;
-    Ok((sessions, timers))
+    Ok(Deleted { sessions, timers, feedback })
 }
 
 /// Returns whether a person has a session.

@@ -91,6 +91,7 @@ async fn the_api_document_names_every_route() {
     let timer = |part: &str| format!("{SESSIONS}/{{id}}/timer{part}");
     let mut expected = vec![SESSIONS.to_owned(), format!("{SESSIONS}/{{id}}"), timer("")];
     expected.extend(["/setup", "/start", "/pause", "/resume", "/reset"].map(timer));
+    expected.extend(["", "/settings"].map(|part| format!("{SESSIONS}/{{id}}/feedback{part}")));
     expected.sort();
     let mut sorted = paths.clone();
     sorted.sort_unstable();

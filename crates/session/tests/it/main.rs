@@ -4,6 +4,8 @@
 mod bodies;
 mod codes;
 mod faults;
+mod feedback;
+mod feedback_history;
 mod lists;
 mod person;
 mod seed;

@@ -1,0 +1,3 @@
+DROP TABLE feedback_cues;
+DROP TABLE feedback_states;
+DROP TABLE feedback_settings;
