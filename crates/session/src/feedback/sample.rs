@@ -23,7 +23,10 @@ use super::{
     CueView,
     store::{self, Cue, HISTORY_MAX},
 };
-use crate::app::App;
+use crate::{
+    app::App,
+    stream::{self, event::Event},
+};
 
 /// One sample, or several. Documentation only: what is sent is read field by field, so that a refusal names each.
 #[derive(Debug, Serialize, ToSchema)]
@@ -124,17 +127,31 @@ pub async fn judge(
 
 async fn once(app: &App, owner: UserId, id: SessionId, samples: &[Sample], attempt: &Attempt) -> Outcome<Answer> {
     let mut conn = app.ground.pg.conn().await?;
-    conn.transaction(async |conn| {
-        if let Some(answer) = attempt.replay(conn).await? {
-            return Outcome::Ok(answer);
-        }
-        let cues = take(app, conn, owner, id, samples).await?;
-        let view = CuesView { cues: cues.into_iter().map(CueView::from).collect() };
-        let answer = Answer::new(StatusCode::OK, &view)?;
-        attempt.keep(conn, &answer).await?;
-        Ok(answer)
-    })
-    .await
+    let (answer, has_news) = conn
+        .transaction(async |conn| {
+            if let Some(answer) = attempt.replay(conn).await? {
+                return Outcome::Ok((answer, false));
+            }
+            let cues = take(app, conn, owner, id, samples).await?;
+            let view = CuesView { cues: cues.into_iter().map(CueView::from).collect() };
+            let answer = Answer::new(StatusCode::OK, &view)?;
+            attempt.keep(conn, &answer).await?;
+            Ok((answer, announce(conn, id, &view.cues).await?))
+        })
+        .await?;
+    if has_news {
+        app.rooms.tell(id);
+    }
+    Ok(answer)
+}
+
+/// Tells the owner's other screens, in the language of the device that listens; returns whether there was anything.
+async fn announce(conn: &mut AsyncPgConnection, id: SessionId, cues: &[CueView]) -> Outcome<bool> {
+    if cues.is_empty() {
+        return Ok(false);
+    }
+    stream::store::append(conn, id, &Event::feedback(&cues)?).await?;
+    Ok(true)
 }
 
 /// Judges samples on how the session stands and keeps what they change.

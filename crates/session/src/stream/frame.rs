@@ -16,6 +16,7 @@ use super::{
     store::{Entry, State},
 };
 use crate::{
+    feedback::CueView,
     sessions::{SessionView, store::Session},
     timer::TimerView,
 };
@@ -63,7 +64,7 @@ pub enum Frame<'a> {
         /// The event.
         seq: i64,
         /// The cues.
-        #[schema(value_type = Vec<Object>)]
+        #[schema(value_type = Vec<CueView>)]
         cues: &'a Value,
     },
     /// The session was changed.

@@ -92,6 +92,7 @@ async fn the_api_document_names_every_route() {
     let mut expected = vec![SESSIONS.to_owned(), format!("{SESSIONS}/{{id}}"), timer("")];
     expected.extend(["/setup", "/start", "/pause", "/resume", "/reset"].map(timer));
     expected.extend(["", "/settings"].map(|part| format!("{SESSIONS}/{{id}}/feedback{part}")));
+    expected.extend([format!("{SESSIONS}/{{id}}/stream"), "/ws/sessions/{id}".to_owned()]);
     expected.sort();
     let mut sorted = paths.clone();
     sorted.sort_unstable();

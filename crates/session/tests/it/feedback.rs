@@ -7,7 +7,7 @@ use diesel_async::RunQueryDsl;
 use serde_json::{Value, json};
 use testkit::{Answer, Stage, TestClient};
 
-use crate::{SESSIONS, make, start};
+use crate::{SESSIONS, config, make, start};
 
 #[derive(QueryableByName)]
 struct Number {
@@ -225,6 +225,31 @@ async fn of_many_requests_at_once_one_gets_the_cue() {
         assert_eq!(a.len() + b.len() + c.len() + d.len(), 1);
         let listed = kim.get(&format!("{session}/feedback")).await.assert_status(200);
         assert_eq!(listed.header("x-total-count"), "1");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_watches_the_session_as_its_owner_is_told_each_cue_once() {
+    let (stage, app) = start().await;
+    let other = stage.serve(session::build(config(&stage), stage.clock.clone()).unwrap());
+    let kim = app.as_user();
+    let session = make(&kim).await;
+    let there = other.as_principal(kim.principal().unwrap());
+    let path = format!("/ws/sessions/{}", session.rsplit('/').next().unwrap());
+    let mut screens = [kim.socket(&path).await, there.socket(&path).await];
+    for screen in &mut screens {
+        assert_eq!(screen.next_json().await["type"], "snapshot");
+    }
+    let body = |second| sample(&stage, second, &json!({ "wpm": 250 }));
+    let first = tell(&kim, &session, body(0)).await;
+    // Neither a repetition nor what leads to no cue is news.
+    assert_eq!(tell(&kim, &session, body(0)).await.len() + tell(&kim, &session, body(1)).await.len(), 0);
+    let second = tell(&kim, &session, body(10)).await;
+    for screen in &mut screens {
+        for (seq, cues) in [(1, &first), (2, &second)] {
+            let frame = screen.next_json().await;
+            assert_eq!(frame, json!({ "type": "feedback", "seq": seq, "cues": cues }));
+        }
     }
 }
 

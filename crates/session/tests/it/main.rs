@@ -8,6 +8,7 @@ mod feedback;
 mod feedback_history;
 mod lists;
 mod person;
+mod schema;
 mod seed;
 mod sessions;
 mod streams;
