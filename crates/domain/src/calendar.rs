@@ -14,16 +14,18 @@ pub const SPAN_MAX_DAYS: i64 = 366;
 /// Longest jump of any zone's clocks: Samoa left out a whole day in 2011.
 const LONGEST_GAP_MINUTES: i64 = 26 * 60;
 
-/// Consecutive local days, as the half-open span of instants `from..until`.
+/// Consecutive dates of a local calendar, both inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LocalDays {
-    /// The first instant of the first day.
-    pub from: DateTime<Utc>,
-    /// The first instant after the last day.
-    pub until: DateTime<Utc>,
+pub struct LocalDates {
+    /// The first of them.
+    pub start: NaiveDate,
+    /// The last of them.
+    pub end: NaiveDate,
+    /// Whose calendar.
+    pub tz: Tz,
 }
 
-impl LocalDays {
+impl LocalDates {
     /// Reads `?tz=&start_date=&end_date=`: an IANA zone and two dates (`YYYY-MM-DD`), both inclusive.
     ///
     /// # Errors
@@ -52,11 +54,30 @@ impl LocalDays {
             );
         }
         match (tz, start, end, violations.into_result()) {
-            (Some(tz), Some(start), Some(end), Ok(())) => Ok(Self::of(start, end, tz)),
+            (Some(tz), Some(start), Some(end), Ok(())) => Ok(Self { start, end, tz }),
             (_, _, _, Err(violations)) => Err(violations),
             // Every parser records a violation whenever it returns nothing.
             _ => Err(Violations::new()),
         }
+    }
+}
+
+/// Consecutive local days, as the half-open span of instants `from..until`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalDays {
+    /// The first instant of the first day.
+    pub from: DateTime<Utc>,
+    /// The first instant after the last day.
+    pub until: DateTime<Utc>,
+}
+
+impl LocalDays {
+    /// Reads `?tz=&start_date=&end_date=` as [`LocalDates`] does.
+    ///
+    /// # Errors
+    /// Those of [`LocalDates::parse`].
+    pub fn parse(tz: Option<&str>, start: Option<&str>, end: Option<&str>) -> Result<Self, Violations> {
+        LocalDates::parse(tz, start, end).map(|dates| Self::of(dates.start, dates.end, dates.tz))
     }
 
     /// Returns the days from `start` to `end`, both inclusive, as people in `tz` live them.

@@ -1,7 +1,10 @@
 //! What services say to each other: types that the caller and the callee both compile.
 
+mod focus;
+
 use std::collections::BTreeMap;
 
+pub use focus::{FOCUS_COMPLETED, FocusByDay, FocusCompleted, FocusOfDay, FocusSession};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

@@ -50,6 +50,8 @@ ids! {
     LoginId
     /// A presentation or conversation session.
     SessionId
+    /// A focus session.
+    FocusId
     /// An event that tickets are sold for.
     EventId
     /// One seat of one event.

@@ -11,6 +11,7 @@ pub mod contract;
 pub mod demo;
 pub mod fault;
 pub mod feedback;
+pub mod focus;
 pub mod ids;
 pub mod locale;
 pub mod memo;
