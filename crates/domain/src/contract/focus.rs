@@ -47,6 +47,7 @@ pub struct FocusSession {
 
 impl FocusSession {
     /// Lets it show its time at `now`.
+    #[must_use]
     pub fn at(self, focus: &Focus, now: DateTime<Utc>) -> Self {
         let updated_at = match focus.due_at() {
             // Completed by time: that was its last change, whoever notices.
