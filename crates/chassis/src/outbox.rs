@@ -30,8 +30,10 @@ use crate::{
 
 /// How often the table is looked at without being told; covers other replicas' messages and lost notices.
 const POLL: Duration = Duration::from_millis(500);
-/// Messages leased at once.
+/// Messages leased at once where each is delivered by itself.
 const BATCH: i32 = 20;
+/// Messages leased at once where all are delivered together: a few milliseconds of work, and memory of a few hundred kB.
+const BATCH_TOGETHER: i32 = 500;
 /// Longest one quick delivery may take.
 pub const QUICK: Duration = Duration::from_secs(2);
 /// How much longer than a whole batch of slow deliveries a leased message is this process's.
@@ -63,6 +65,13 @@ pub trait Deliver: Send + Sync {
     async fn deliver(&self, message: &Message) -> Outcome<()>;
 }
 
+/// Delivers many messages at once to where that costs hardly more than one.
+#[async_trait]
+pub trait DeliverTogether: Send + Sync {
+    /// Delivers all of them; an error means that all are tried again, those that have arrived among them.
+    async fn deliver(&self, messages: &[Message]) -> Outcome<()>;
+}
+
 /// Messages that are delivered one after the other, apart from those of other lanes: a mail server that takes its time
 /// must not keep a notice waiting that everybody needs within a second.
 #[derive(Clone, Copy, Debug)]
@@ -75,9 +84,27 @@ pub struct Lane {
     pub patience: Duration,
 }
 
-impl Lane {
-    fn lease(&self) -> Duration {
-        self.patience * BATCH.unsigned_abs() + LEASE_SLACK
+/// Who delivers, and how.
+enum Target {
+    Each(Arc<dyn Deliver>),
+    Together(Arc<dyn DeliverTogether>),
+}
+
+impl Target {
+    const fn batch(&self) -> i32 {
+        match self {
+            Self::Each(_) => BATCH,
+            Self::Together(_) => BATCH_TOGETHER,
+        }
+    }
+
+    /// Returns how long messages on a lane are this process's.
+    fn lease(&self, lane: &Lane) -> Duration {
+        let deliveries = match self {
+            Self::Each(_) => BATCH.unsigned_abs(),
+            Self::Together(_) => 1,
+        };
+        lane.patience * deliveries + LEASE_SLACK
     }
 }
 
@@ -92,7 +119,7 @@ pub struct Outbox {
 struct Relay {
     lane: Lane,
     pg: Pg,
-    target: Arc<dyn Deliver>,
+    target: Target,
 }
 
 impl Outbox {
@@ -141,16 +168,25 @@ impl Outbox {
 
     /// Starts the loop that delivers what travels on a lane.
     pub fn relay(&self, lifecycle: &Lifecycle, pg: Pg, lane: Lane, target: Arc<dyn Deliver>) {
-        let wake = self.wake.clone();
-        let relay = Arc::new(Relay { lane, pg, target });
-        lifecycle.spawn_loop(lane.name, move |stop| {
+        self.start(lifecycle, Relay { lane, pg, target: Target::Each(target) });
+    }
+
+    /// Starts the loop that delivers what travels on a lane, many messages at once: for notices that come in bursts of
+    /// thousands. A failure, or a process that dies in between, has all messages of a batch delivered again.
+    pub fn relay_together(&self, lifecycle: &Lifecycle, pg: Pg, lane: Lane, target: Arc<dyn DeliverTogether>) {
+        self.start(lifecycle, Relay { lane, pg, target: Target::Together(target) });
+    }
+
+    fn start(&self, lifecycle: &Lifecycle, relay: Relay) {
+        let (wake, relay) = (self.wake.clone(), Arc::new(relay));
+        lifecycle.spawn_loop(relay.lane.name, move |stop| {
             let (wake, relay) = (wake.clone(), relay.clone());
             async move {
                 while !stop.is_cancelled() {
                     // Listening before looking: what is committed in between is not waited for until the next poll.
                     let woken = wake.notified();
                     match relay.batch(&stop).await {
-                        Ok(delivered) if delivered == usize::try_from(BATCH).unwrap_or_default() => continue,
+                        Ok(delivered) if delivered == relay.full_batch() => continue,
                         Ok(_) => {}
                         Err(problem) => tracing::warn!(code = problem.code(), "the outbox waits for its database"),
                     }
@@ -166,42 +202,74 @@ impl Outbox {
 }
 
 impl Relay {
+    fn full_batch(&self) -> usize {
+        usize::try_from(self.target.batch()).unwrap_or_default()
+    }
+
     /// Delivers what is due; returns how many messages there were.
     ///
     /// The rows are leased in a short transaction of their own: a delivery may take its time, and neither locks nor a
     /// connection are held meanwhile.
     async fn batch(&self, stop: &CancellationToken) -> Outcome<usize> {
-        let messages = lease(&mut *self.pg.conn().await?, &self.lane).await?;
-        for (at, message) in messages.iter().enumerate() {
-            if stop.is_cancelled() {
-                let left: Vec<Uuid> = messages.iter().skip(at).map(|message| message.id).collect();
-                give_back(&mut *self.pg.conn().await?, &left).await?;
-                break;
-            }
-            let delivering = AssertUnwindSafe(self.target.deliver(message)).catch_unwind();
-            let delivered = match tokio::time::timeout(self.lane.patience, delivering).await {
-                Ok(Ok(delivered)) => delivered,
-                Ok(Err(_panic)) => Err(Problem::unexpected("a delivery panicked")),
-                Err(elapsed) => Err(Problem::late(elapsed)),
-            };
-            let mut conn = self.pg.conn().await?;
-            match delivered {
-                Ok(()) => forget(&mut conn, message.id).await?,
-                Err(problem) => postpone(&mut conn, message, &problem).await?,
-            }
+        let lease = self.target.lease(&self.lane);
+        let messages = take(&mut *self.pg.conn().await?, &self.lane, self.target.batch(), lease).await?;
+        match &self.target {
+            Target::Each(target) => self.deliver_each(&**target, &messages, stop).await?,
+            Target::Together(target) => self.deliver_together(&**target, &messages).await?,
         }
         Ok(messages.len())
     }
+
+    async fn deliver_each(&self, target: &dyn Deliver, messages: &[Message], stop: &CancellationToken) -> Outcome<()> {
+        for (at, message) in messages.iter().enumerate() {
+            if stop.is_cancelled() {
+                let left: Vec<Uuid> = messages.iter().skip(at).map(|message| message.id).collect();
+                return give_back(&mut *self.pg.conn().await?, &left).await;
+            }
+            let delivered = self.wait_for(target.deliver(message)).await;
+            let mut conn = self.pg.conn().await?;
+            match delivered {
+                Ok(()) => forget(&mut conn, &[message.id]).await?,
+                Err(problem) => postpone(&mut conn, std::slice::from_ref(message), &problem).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn deliver_together(&self, target: &dyn DeliverTogether, messages: &[Message]) -> Outcome<()> {
+        if messages.is_empty() {
+            return Ok(());
+        }
+        let delivered = self.wait_for(target.deliver(messages)).await;
+        let mut conn = self.pg.conn().await?;
+        match delivered {
+            Ok(()) => {
+                let ids: Vec<Uuid> = messages.iter().map(|message| message.id).collect();
+                forget(&mut conn, &ids).await
+            }
+            Err(problem) => postpone(&mut conn, messages, &problem).await,
+        }
+    }
+
+    /// Waits for a delivery as long as its lane has patience; one that panics has failed like any other.
+    async fn wait_for(&self, delivery: impl Future<Output = Outcome<()>> + Send) -> Outcome<()> {
+        let delivering = AssertUnwindSafe(delivery).catch_unwind();
+        match tokio::time::timeout(self.lane.patience, delivering).await {
+            Ok(Ok(delivered)) => delivered,
+            Ok(Err(_panic)) => Err(Problem::unexpected("a delivery panicked")),
+            Err(elapsed) => Err(Problem::late(elapsed)),
+        }
+    }
 }
 
-async fn lease(conn: &mut AsyncPgConnection, lane: &Lane) -> Outcome<Vec<Message>> {
+async fn take(conn: &mut AsyncPgConnection, lane: &Lane, most: i32, lease: Duration) -> Outcome<Vec<Message>> {
     let leased = sql_query(
         "UPDATE outbox SET attempts = attempts + 1, due_at = clock_timestamp() + make_interval(secs => $2) \
          WHERE id IN (SELECT id FROM outbox WHERE due_at <= clock_timestamp() AND topic = ANY($3) ORDER BY id LIMIT $1 \
          FOR UPDATE SKIP LOCKED) RETURNING id, topic, payload, attempts",
     )
-    .bind::<Integer, _>(BATCH)
-    .bind::<Double, _>(lane.lease().as_secs_f64())
+    .bind::<Integer, _>(most)
+    .bind::<Double, _>(lease.as_secs_f64())
     .bind::<Array<Text>, _>(lane.topics)
     .load(conn)
     .await?;
@@ -216,21 +284,29 @@ async fn give_back(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> Outcome<()> {
     Ok(())
 }
 
-async fn forget(conn: &mut AsyncPgConnection, id: Uuid) -> Outcome<()> {
-    sql_query("DELETE FROM outbox WHERE id = $1").bind::<SqlUuid, _>(id).execute(conn).await?;
+async fn forget(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> Outcome<()> {
+    sql_query("DELETE FROM outbox WHERE id = ANY($1)").bind::<Array<SqlUuid>, _>(ids).execute(conn).await?;
     Ok(())
 }
 
-async fn postpone(conn: &mut AsyncPgConnection, message: &Message, problem: &Problem) -> Outcome<()> {
+/// Has messages that were leased together tried again, each after a pause that grows with its attempts.
+async fn postpone(conn: &mut AsyncPgConnection, messages: &[Message], problem: &Problem) -> Outcome<()> {
     problem.log();
-    tracing::warn!(topic = message.topic, attempts = message.attempts, "a message is not delivered yet");
-    metrics::counter!("outbox_postponed_total", "topic" => message.topic.clone()).increment(1);
-    let doublings = message.attempts.clamp(1, 16).unsigned_abs() - 1;
-    let seconds = f64::from(1_u32 << doublings).min(MAX_BACKOFF.as_secs_f64());
-    sql_query("UPDATE outbox SET due_at = clock_timestamp() + make_interval(secs => $2) WHERE id = $1")
-        .bind::<SqlUuid, _>(message.id)
-        .bind::<Double, _>(seconds)
-        .execute(conn)
-        .await?;
+    for message in messages {
+        metrics::counter!("outbox_postponed_total", "topic" => message.topic.clone()).increment(1);
+    }
+    if let Some(message) = messages.first() {
+        let (topic, attempts, count) = (&message.topic, message.attempts, messages.len());
+        tracing::warn!(topic, attempts, count, "messages are not delivered yet");
+    }
+    let ids: Vec<Uuid> = messages.iter().map(|message| message.id).collect();
+    sql_query(
+        "UPDATE outbox SET due_at = clock_timestamp() + make_interval(secs => least($2, \
+         power(2, least(greatest(attempts, 1), 16) - 1))) WHERE id = ANY($1)",
+    )
+    .bind::<Array<SqlUuid>, _>(ids)
+    .bind::<Double, _>(MAX_BACKOFF.as_secs_f64())
+    .execute(conn)
+    .await?;
     Ok(())
 }

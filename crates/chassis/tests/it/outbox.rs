@@ -8,10 +8,10 @@ use std::{
 use async_trait::async_trait;
 use chassis::{
     lifecycle::Lifecycle,
-    outbox::{Deliver, Lane, Message, Outbox, QUICK},
+    outbox::{Deliver, DeliverTogether, Lane, Message, Outbox, QUICK},
     problem::{Outcome, Problem},
 };
-use diesel_async::AsyncConnection;
+use diesel_async::{AsyncConnection, SimpleAsyncConnection};
 use domain::principal::Service;
 use testkit::{Stage, eventually};
 
@@ -105,4 +105,53 @@ async fn a_lane_that_hangs_does_not_keep_another_waiting_and_later_is_not_now() 
     eventually(Duration::from_secs(5), || async { !recipient.received.lock().unwrap().is_empty() }).await;
     assert_eq!(*recipient.received.lock().unwrap(), ["good"]);
     lifecycle.stop();
+}
+
+/// Takes a burst in few pieces; the first piece fails after it has arrived.
+#[derive(Default)]
+struct Hall {
+    pieces: Mutex<Vec<Vec<uuid::Uuid>>>,
+}
+
+#[async_trait]
+impl DeliverTogether for Hall {
+    async fn deliver(&self, messages: &[Message]) -> Outcome<()> {
+        let mut pieces = self.pieces.lock().unwrap();
+        pieces.push(messages.iter().map(|message| message.id).collect());
+        if pieces.len() == 1 { Err(Problem::unavailable("away")) } else { Ok(()) }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_burst_is_delivered_together_and_a_piece_that_fails_comes_again() {
+    let stage = Stage::new(Service::Auth, MIGRATIONS).await;
+    let outbox = Outbox::new(stage.clock.clone());
+    let (pg, lifecycle, hall) = (stage.pg(), Lifecycle::new(), Arc::new(Hall::default()));
+    let burst =
+        "INSERT INTO outbox (id, topic, payload) SELECT gen_random_uuid(), 'good', '{}' FROM generate_series(1, 1234)";
+    pg.conn().await.unwrap().batch_execute(burst).await.unwrap();
+    outbox.relay_together(&lifecycle, pg.clone(), LANE, hall.clone());
+    let distinct = |from: usize| {
+        let pieces = hall.pieces.lock().unwrap();
+        pieces.iter().skip(from).flatten().copied().collect::<std::collections::BTreeSet<_>>().len()
+    };
+    eventually(Duration::from_secs(10), || async { distinct(1) == 1234 }).await;
+    {
+        let pieces = hall.pieces.lock().unwrap();
+        assert!(pieces.len() <= 5, "{} pieces", pieces.len());
+        assert_eq!(pieces.iter().map(Vec::len).sum::<usize>(), 1234 + pieces[0].len());
+    }
+    lifecycle.stop();
+    assert!(lifecycle.finished(Duration::from_secs(10)).await);
+    eventually(Duration::from_secs(5), || async {
+        #[derive(diesel::QueryableByName)]
+        struct Left {
+            #[diesel(sql_type = diesel::sql_types::BigInt)]
+            left: i64,
+        }
+        let mut conn = pg.conn().await.unwrap();
+        let count = diesel::sql_query("SELECT count(*) AS left FROM outbox");
+        diesel_async::RunQueryDsl::get_result::<Left>(count, &mut *conn).await.unwrap().left == 0
+    })
+    .await;
 }
