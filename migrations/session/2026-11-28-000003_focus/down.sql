@@ -1,0 +1,3 @@
+DROP TABLE outbox;
+DROP TABLE focus_intervals;
+DROP TABLE focus_sessions;
