@@ -12,7 +12,7 @@ use utoipa::OpenApi as _;
 
 use crate::{
     config::SessionConfig,
-    development, routes,
+    development, focus, routes,
     sessions::codes::Codes,
     stream::rooms::Rooms,
     timer::announce::{self, Alarm},
@@ -34,6 +34,8 @@ pub struct App {
     pub rooms: Rooms,
     /// Wakes whoever announces alerts.
     pub alarm: Alarm,
+    /// Where changes of focus sessions are told.
+    pub focus: focus::Effects,
 }
 
 /// Builds the service and starts to listen.
@@ -50,12 +52,18 @@ impl App {
     /// # Errors
     /// Returns a problem when a URL or key cannot be read.
     pub fn new(config: SessionConfig, clock: Clock) -> Outcome<Self> {
-        let ground = Foundation::new(Service::Session, config.base.clone(), clock)?;
-        let rooms = Rooms::new(ground.pg.clone(), ground.redis.clone(), ground.lifecycle.clone());
-        Ok(Self { ground, codes: Codes::random(), config: Arc::new(config), rooms, alarm: Alarm::default() })
+        let ground = Foundation::new(Service::Session, config.base.clone(), clock.clone())?;
+        Ok(Self {
+            rooms: Rooms::new(ground.pg.clone(), ground.redis.clone(), ground.lifecycle.clone()),
+            focus: focus::Effects::new(&ground.redis, clock),
+            alarm: Alarm::default(),
+            codes: Codes::random(),
+            config: Arc::new(config),
+            ground,
+        })
     }
 
-    /// Starts to listen.
+    /// Starts its loops and to listen.
     ///
     /// # Errors
     /// Returns a problem when the port is taken.
@@ -63,6 +71,15 @@ impl App {
         idempotency::prune(&self.ground.lifecycle, self.ground.pg.clone());
         self.rooms.start();
         announce::start(&self);
+        focus::watch::start(&self);
+        self.answer()
+    }
+
+    /// Starts to listen, and nothing else: what a process does whose loops are dead.
+    ///
+    /// # Errors
+    /// Returns a problem when the port is taken.
+    pub fn answer(self) -> Outcome<Bound> {
         let data = actix_web::web::Data::new(self.clone());
         self.ground.listen(self.config.port, self.ground.health(), routes::Api::openapi(), move |cfg| {
             cfg.app_data(data.clone()).configure(routes::configure);
@@ -80,7 +97,7 @@ impl Program for Session {
 
     const SERVICE: Service = Service::Session;
     const BINARY: &'static str = "maru-session";
-    const ABOUT: &'static str = "Sessions and the presentation timer";
+    const ABOUT: &'static str = "Sessions, the presentation timer and focus sessions";
 
     fn telemetry(config: &SessionConfig) -> &TelemetryConfig {
         &config.base.telemetry

@@ -1,13 +1,14 @@
-//! Sessions and the presentation timer.
+//! Sessions, the presentation timer and focus sessions.
 //!
 //! A session is a conversation or a talk with settings of its type and a code that lets an audience in; its timer says
-//! how much of the talk has passed. PostgreSQL is the truth for both, and its clock is the only one a timer is read by,
-//! so that every replica tells the same time.
+//! how much of the talk has passed. A focus session is time that a person wants to spend on one thing. PostgreSQL is the
+//! truth for all of them, and its clock is the only one that time is read by, so that every replica tells the same.
 
 pub mod app;
 pub mod config;
 pub mod development;
 pub mod feedback;
+pub mod focus;
 pub mod person;
 pub mod routes;
 mod schema;

@@ -3,6 +3,7 @@
 use actix_web::web::ServiceConfig;
 
 use crate::{feedback, person, sessions, stream, timer};
+use crate::{focus, person, sessions, stream, timer};
 
 /// Mounts all routes.
 pub fn configure(cfg: &mut ServiceConfig) {
@@ -10,13 +11,15 @@ pub fn configure(cfg: &mut ServiceConfig) {
         .configure(timer::routes)
         .configure(feedback::routes)
         .configure(stream::routes)
+        .configure(stream::routes)
+        .configure(focus::routes)
         .configure(person::routes);
 }
 
 /// The API document.
 #[derive(utoipa::OpenApi)]
 #[openapi(
-    info(title = "Maru session", description = "Sessions and the presentation timer"),
+    info(title = "Maru session", description = "Sessions, the presentation timer and focus sessions"),
     paths(
         sessions::create::create,
         sessions::list::list,
@@ -33,6 +36,14 @@ pub fn configure(cfg: &mut ServiceConfig) {
         feedback::history::list,
         stream::socket::open,
         stream::sse::open,
+        focus::create::create,
+        focus::list::list,
+        focus::current::current,
+        focus::stats::stats,
+        focus::show::show,
+        focus::update::update,
+        focus::delete::delete,
+        focus::status::status,
     ),
     components(schemas(stream::frame::Frame<'_>, stream::frame::AlertView, stream::socket::ViewerFrame)),
     tags(
@@ -40,6 +51,8 @@ pub fn configure(cfg: &mut ServiceConfig) {
         (name = "timers", description = "How much of a talk has passed, by one clock for everybody"),
         (name = "feedback", description = "What a speaker is told while speaking"),
         (name = "streams", description = "What is told to those who watch a session, as it happens")
+        (name = "streams", description = "What is told to those who watch a session, as it happens"),
+        (name = "focus", description = "Minutes that somebody wants to spend on one thing")
     )
 )]
 pub struct Api;

@@ -1,6 +1,37 @@
 //! The tables of `maru_session`, as the migrations leave them.
 
 diesel::table! {
+    focus_intervals (session_id, started_at) {
+        session_id -> Uuid,
+        started_at -> Timestamptz,
+        ended_at -> Timestamptz,
+        user_id -> Uuid,
+    }
+}
+
+diesel::table! {
+    focus_sessions (id) {
+        id -> Uuid,
+        user_id -> Uuid,
+        ordinal -> BigInt,
+        subject -> Text,
+        goal -> Nullable<Text>,
+        duration_minutes -> Integer,
+        break_minutes -> Integer,
+        tags -> Array<Text>,
+        reflection -> Nullable<Text>,
+        status -> Text,
+        accumulated_ms -> BigInt,
+        anchor_at -> Nullable<Timestamptz>,
+        due_at -> Nullable<Timestamptz>,
+        ended_at -> Nullable<Timestamptz>,
+        version -> BigInt,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     sessions (id) {
         id -> Uuid,
         user_id -> Uuid,
@@ -86,6 +117,8 @@ diesel::table! {
     }
 }
 
+diesel::joinable!(focus_intervals -> focus_sessions (session_id));
 diesel::joinable!(timers -> sessions (session_id));
+diesel::allow_tables_to_appear_in_same_query!(focus_intervals, focus_sessions);
 diesel::allow_tables_to_appear_in_same_query!(sessions, timers);
 diesel::allow_tables_to_appear_in_same_query!(sessions, feedback_settings, feedback_states);

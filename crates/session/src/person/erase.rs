@@ -9,7 +9,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection};
 use domain::{contract::UserErasure, ids::UserId, person::ERASE_ROWS, principal::Service};
 
 use super::store;
-use crate::app::App;
+use crate::{app::App, focus};
 
 /// Erases some of what is kept about a person, and says whether that was all.
 ///
@@ -18,6 +18,8 @@ use crate::app::App;
 pub async fn erase(app: Data<App>, _auth: AuthPeer, id: Path<UserId>) -> Outcome<HttpResponse> {
     let mut conn = app.ground.pg.conn().await?;
     let erasure = conn.transaction(async |conn| forget(conn, *id).await).await?;
+    drop(conn);
+    app.focus.forgotten(*id).await;
     Ok(HttpResponse::Ok().json(erasure))
 }
 
@@ -31,6 +33,17 @@ async fn forget(conn: &mut AsyncPgConnection, person: UserId) -> Outcome<UserEra
         ("feedback_cues", deleted.feedback.cues),
         ("feedback_settings", deleted.feedback.settings),
         ("feedback_states", deleted.feedback.states),
+    let (sessions, timers) = store::delete_some(conn, person).await?;
+    let (focus_sessions, focus_intervals) = focus::person::delete_some(conn, person).await?;
+    let keys = idempotency::erase(conn, person, ERASE_ROWS).await?;
+    let is_left = store::has_any(conn, person).await?
+        || focus::person::has_any(conn, person).await?
+        || idempotency::has_any(conn, person).await?;
+    let erased = [
+        ("sessions", sessions),
+        ("timers", timers),
+        ("focus_sessions", focus_sessions),
+        ("focus_intervals", focus_intervals),
         ("idempotency_keys", keys),
     ];
     Ok(UserErasure::new(Service::Session, !is_left, &erased))

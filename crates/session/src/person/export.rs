@@ -25,6 +25,7 @@ use crate::{
     sessions::store::Session,
     timer,
 };
+use crate::{app::App, focus, sessions::store::Session, timer};
 
 /// The part of the document that holds sessions.
 const SESSIONS: &str = "sessions";
@@ -83,7 +84,7 @@ pub async fn export(app: Data<App>, _auth: AuthPeer, id: Path<UserId>) -> Outcom
 }
 
 async fn collect(conn: &mut AsyncPgConnection, person: UserId) -> Outcome<Value> {
-    let mut document = ExportDocument::new(&[SESSIONS]);
+    let mut document = ExportDocument::new(&[SESSIONS, focus::person::FOCUS_SESSIONS]);
     let mut last = None;
     'pages: loop {
         let page = store::list(conn, person, last).await?;
@@ -106,6 +107,7 @@ async fn collect(conn: &mut AsyncPgConnection, person: UserId) -> Outcome<Value>
             }
         }
     }
+    focus::person::show(conn, person, &mut document).await?;
     Ok(document.into_value())
 }
 

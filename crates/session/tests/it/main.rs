@@ -2,10 +2,17 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
 mod bodies;
+mod child;
 mod codes;
 mod faults;
 mod feedback;
 mod feedback_history;
+mod focus;
+mod focus_asked;
+mod focus_current;
+mod focus_days;
+mod focus_storm;
+mod focus_watch;
 mod lists;
 mod person;
 mod schema;

@@ -90,7 +90,7 @@ async fn an_export_shows_what_was_made_and_nothing_of_others() {
     assert!(with_timer["settings"].is_object(), "{with_timer}");
 
     let nobody = export(&app, UserId(uuid::Uuid::nil())).await.data;
-    assert_eq!(nobody, json!({ "sessions": [], "truncated": false }));
+    assert_eq!(nobody, json!({ "sessions": [], "focus_sessions": [], "truncated": false }));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
