@@ -5,5 +5,6 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 mod accounts;
+mod focus;
 mod people;
 mod rooms;
