@@ -103,7 +103,7 @@ pub(super) async fn change(
         let Seen { row, now } = store::see(&mut conn, owner, id).await?;
         let focus = row.focus()?;
         if focus.is_due(now) {
-            complete::named(&mut conn, &[id.0]).await?;
+            complete(&mut conn, id).await?;
             app.focus.outbox.wake();
             continue;
         }
@@ -120,6 +120,15 @@ pub(super) async fn change(
         }
     }
     Err(Problem::unavailable("others keep changing the focus session"))
+}
+
+/// Completes a session whose time is over, after whoever is changing it at this moment.
+async fn complete(conn: &mut AsyncPgConnection, id: FocusId) -> Outcome<()> {
+    conn.transaction(async |conn| {
+        store::lock(conn, id).await?;
+        complete::named(conn, &[id.0]).await.map(drop)
+    })
+    .await
 }
 
 async fn write(conn: &mut AsyncPgConnection, app: &App, from: &Row, to: &Row) -> Outcome<bool> {

@@ -213,6 +213,16 @@ pub async fn lock_current(conn: &mut AsyncPgConnection, owner: UserId) -> Outcom
     Ok(found.optional()?.map(|(row, now)| Seen { row, now }))
 }
 
+/// Keeps a focus session as it is until the transaction ends; waits for whoever does.
+///
+/// # Errors
+/// `session_not_found` when it is gone.
+pub async fn lock(conn: &mut AsyncPgConnection, id: FocusId) -> Outcome<()> {
+    let row = focus_sessions::table.filter(focus_sessions::id.eq(id.0)).select(focus_sessions::id).for_update();
+    let found: Option<Uuid> = row.first(conn).await.optional()?;
+    found.map(drop).ok_or_else(|| NOT_FOUND.into())
+}
+
 /// Writes what a focus session has become, with the span that ended by it and the news that it was completed; `false`
 /// when it is of another version by now. Call in a transaction.
 ///
