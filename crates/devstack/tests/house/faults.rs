@@ -88,7 +88,7 @@ async fn redis_dies_empty_and_nobody_is_logged_out() {
 }
 
 /// Throws away all that Redis holds, as an operator does by mistake.
-async fn empty_redis(stack: &Stack) {
+pub(crate) async fn empty_redis(stack: &Stack) {
     let url = stack.status["redis_url"].as_str().expect("an address");
     let addr = url.trim_start_matches("redis://").trim_end_matches("/0");
     let mut redis = TcpStream::connect(addr).await.expect("connect");

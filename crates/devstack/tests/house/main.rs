@@ -14,6 +14,7 @@ mod accounts;
 mod attacks;
 mod drain;
 mod faults;
+mod focus;
 mod person;
 mod stack;
 mod story;

@@ -1,0 +1,98 @@
+//! Ten thousand focus sessions are over within one second, and a replica, Redis' memory and PostgreSQL itself do not
+//! live to see the end of it.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::json;
+use testkit::eventually;
+use tokio_postgres::{Client, NoTls};
+
+use crate::{
+    faults::empty_redis,
+    person::Person,
+    stack::{RECOVERY, Stack},
+};
+
+/// Of so many people.
+const SESSIONS: i64 = 10_000;
+
+/// Writes down every completion and every piece of news, whatever becomes of it later, and makes the sessions: each of
+/// another person, over between four and five seconds from now.
+const SCENE: &str = "
+    CREATE TABLE fired (session_id uuid NOT NULL, due_at timestamptz NOT NULL, at timestamptz NOT NULL);
+    CREATE FUNCTION log_fired() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN INSERT INTO fired VALUES (NEW.id, OLD.due_at, clock_timestamp()); RETURN NEW; END';
+    CREATE TRIGGER log_fired AFTER UPDATE ON focus_sessions FOR EACH ROW
+        WHEN (OLD.status = 'started' AND NEW.status = 'completed') EXECUTE FUNCTION log_fired();
+    CREATE TABLE written (session_id uuid NOT NULL);
+    CREATE FUNCTION log_written() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN INSERT INTO written VALUES ((NEW.payload->>''session_id'')::uuid); RETURN NEW; END';
+    CREATE TRIGGER log_written AFTER INSERT ON outbox FOR EACH ROW EXECUTE FUNCTION log_written();
+    INSERT INTO focus_sessions (id, user_id, subject, duration_minutes, break_minutes, status, anchor_at, due_at,
+        created_at, updated_at)
+    SELECT gen_random_uuid(), gen_random_uuid(), 'storm', 1, 0, 'started', due - interval '1 minute', due, now(), now()
+    FROM (SELECT date_trunc('milliseconds', now()) + interval '4 seconds' + n % 1000 * interval '1 millisecond' AS due
+          FROM generate_series(1, 10000) n) AS times;
+";
+
+/// Connects to the session service's database; nothing while there is none.
+async fn database(stack: &Stack) -> Option<Client> {
+    let url = stack.status["database_urls"]["session"].as_str().expect("a database");
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.ok()?;
+    #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
+    tokio::spawn(connection);
+    Some(client)
+}
+
+/// Reads one number; nothing while there is no database.
+async fn number(stack: &Stack, query: &str) -> Option<i64> {
+    let row = database(stack).await?.query_one(&format!("SELECT ({query})::bigint"), &[]).await.ok()?;
+    Some(row.get(0))
+}
+
+async fn completed(stack: &Stack) -> i64 {
+    let query = "SELECT count(*) FROM focus_sessions WHERE status = 'completed' AND subject = 'storm'";
+    number(stack, query).await.unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgresql_dies_in_the_middle_of_ten_thousand_completions() {
+    let stack = Stack::up("session=3");
+    let kim = Person::register(stack.gateway(), "kim@example.com").await;
+    let body = json!({ "subject": "글쓰기", "duration": 25, "break_duration": 5 });
+    let own = kim.post("/session", body).await.ok(201).text("/id");
+    let start = json!({ "status": "started" });
+    kim.try_send(Method::PUT, &format!("/session/{own}/status"), Some(start)).await.unwrap().ok(200);
+    database(&stack).await.unwrap().batch_execute(SCENE).await.unwrap();
+    empty_redis(&stack).await;
+
+    eventually(RECOVERY, || async { completed(&stack).await > 500 }).await;
+    let [replica, ..] = stack.pids("session")[..] else { panic!("three of them") };
+    Stack::kill(replica);
+    empty_redis(&stack).await;
+    let [postgres] = stack.pids("postgres")[..] else { panic!("one PostgreSQL") };
+    Stack::kill(postgres);
+    eventually(RECOVERY, || async { completed(&stack).await > 0 }).await;
+    // What was committed when it died is still committed.
+    eventually(Duration::from_secs(40), || async { completed(&stack).await == SESSIONS }).await;
+
+    let once = "SELECT count(*) FROM focus_sessions JOIN fired ON fired.session_id = id WHERE version = 2 \
+                AND ended_at = fired.due_at";
+    for (what, query, expected) in [
+        ("completions", "SELECT count(*) FROM fired", SESSIONS),
+        ("each of another session", "SELECT count(DISTINCT session_id) FROM fired", SESSIONS),
+        ("by one version, at their due time", once, SESSIONS),
+        ("early ones", "SELECT count(*) FROM fired WHERE at < due_at", 0),
+        ("news", "SELECT count(*) FROM written", SESSIONS),
+        ("news of each", "SELECT count(DISTINCT session_id) FROM written", SESSIONS),
+        ("spans", "SELECT count(*) FROM focus_intervals", SESSIONS),
+    ] {
+        assert_eq!(number(&stack, query).await, Some(expected), "{what}");
+    }
+    eventually(Duration::from_secs(60), || async { number(&stack, "SELECT count(*) FROM outbox").await == Some(0) })
+        .await;
+    // Who was in the middle of a session still is.
+    let current = kim.get("/session/current").await.ok(200);
+    assert_eq!((current.text("/id"), current.text("/status")), (own, "started".to_owned()));
+}
