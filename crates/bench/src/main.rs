@@ -47,6 +47,8 @@ enum Scenario {
     Accounts(scenario::accounts::Options),
     /// Memory of a session's viewers, idle and not reading, on the running platform.
     Viewers(scenario::viewers::Options),
+    /// How late focus sessions are completed, on the running platform.
+    Focus(scenario::focus::Options),
     /// Resident memory of every service of the running platform.
     Memory,
     /// Limits, gateway and tunnel with short settings, and their ratios.
@@ -88,6 +90,7 @@ async fn run(scenario: Scenario, processes: &Processes) -> Result<Verdict, Troub
         Scenario::Tunnel(options) => scenario::tunnel::run(&options, processes).await,
         Scenario::Accounts(options) => scenario::accounts::run(&options).await,
         Scenario::Viewers(options) => scenario::viewers::run(&options).await,
+        Scenario::Focus(options) => scenario::focus::run(&options).await,
         Scenario::Memory => scenario::memory::run().await,
         Scenario::All(options) => Box::pin(scenario::all::run(&options, processes)).await,
         Scenario::Upstream { port } => upstream::serve(port).await.map(|()| Verdict::Passed),

@@ -14,6 +14,12 @@ pub(crate) struct Platform {
     pub(crate) gateway_url: String,
     /// Process ids by name.
     pub(crate) pids: BTreeMap<String, Pids>,
+    /// Where each service's database is.
+    #[serde(default)]
+    pub(crate) database_urls: BTreeMap<String, String>,
+    /// Where Redis is.
+    #[serde(default)]
+    pub(crate) redis_url: String,
 }
 
 /// One process, or the replicas of a service.

@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod all;
+pub(crate) mod focus;
 pub(crate) mod gateway;
 pub(crate) mod latency;
 pub(crate) mod limits;
