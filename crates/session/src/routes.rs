@@ -2,15 +2,13 @@
 
 use actix_web::web::ServiceConfig;
 
-use crate::{feedback, person, sessions, stream, timer};
-use crate::{focus, person, sessions, stream, timer};
+use crate::{feedback, focus, person, sessions, stream, timer};
 
 /// Mounts all routes.
 pub fn configure(cfg: &mut ServiceConfig) {
     cfg.configure(sessions::routes)
         .configure(timer::routes)
         .configure(feedback::routes)
-        .configure(stream::routes)
         .configure(stream::routes)
         .configure(focus::routes)
         .configure(person::routes);
@@ -50,7 +48,6 @@ pub fn configure(cfg: &mut ServiceConfig) {
         (name = "sessions", description = "Conversations and talks"),
         (name = "timers", description = "How much of a talk has passed, by one clock for everybody"),
         (name = "feedback", description = "What a speaker is told while speaking"),
-        (name = "streams", description = "What is told to those who watch a session, as it happens")
         (name = "streams", description = "What is told to those who watch a session, as it happens"),
         (name = "focus", description = "Minutes that somebody wants to spend on one thing")
     )

@@ -25,23 +25,17 @@ pub async fn erase(app: Data<App>, _auth: AuthPeer, id: Path<UserId>) -> Outcome
 
 async fn forget(conn: &mut AsyncPgConnection, person: UserId) -> Outcome<UserErasure> {
     let deleted = store::delete_some(conn, person).await?;
-    let keys = idempotency::erase(conn, person, ERASE_ROWS).await?;
-    let is_left = store::has_any(conn, person).await? || idempotency::has_any(conn, person).await?;
-    let erased = [
-        ("sessions", deleted.sessions),
-        ("timers", deleted.timers),
-        ("feedback_cues", deleted.feedback.cues),
-        ("feedback_settings", deleted.feedback.settings),
-        ("feedback_states", deleted.feedback.states),
-    let (sessions, timers) = store::delete_some(conn, person).await?;
     let (focus_sessions, focus_intervals) = focus::person::delete_some(conn, person).await?;
     let keys = idempotency::erase(conn, person, ERASE_ROWS).await?;
     let is_left = store::has_any(conn, person).await?
         || focus::person::has_any(conn, person).await?
         || idempotency::has_any(conn, person).await?;
     let erased = [
-        ("sessions", sessions),
-        ("timers", timers),
+        ("sessions", deleted.sessions),
+        ("timers", deleted.timers),
+        ("feedback_cues", deleted.feedback.cues),
+        ("feedback_settings", deleted.feedback.settings),
+        ("feedback_states", deleted.feedback.states),
         ("focus_sessions", focus_sessions),
         ("focus_intervals", focus_intervals),
         ("idempotency_keys", keys),

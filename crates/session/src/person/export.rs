@@ -22,10 +22,10 @@ use super::store;
 use crate::{
     app::App,
     feedback::export::{self as feedback, ExportedFeedback},
+    focus,
     sessions::store::Session,
     timer,
 };
-use crate::{app::App, focus, sessions::store::Session, timer};
 
 /// The part of the document that holds sessions.
 const SESSIONS: &str = "sessions";
