@@ -7,6 +7,7 @@ mod codes;
 mod faults;
 mod feedback;
 mod feedback_history;
+mod feedback_settings;
 mod focus;
 mod focus_asked;
 mod focus_current;
