@@ -10,8 +10,9 @@ use crate::{
     time::Instant,
 };
 
-/// A focus session at one instant; the answer of `GET /internal/focus/{id}`, which says that it belongs to the person
-/// the caller asks for. Of anybody else's it answers 404 `session_not_found`.
+/// A focus session at one instant: what people see of their own.
+// Also the answer of `GET /internal/focus/{id}`, which says that it belongs to the person the caller asks for, and
+// answers 404 `session_not_found` of anybody else's. No public document names that path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FocusSession {
     /// The session.

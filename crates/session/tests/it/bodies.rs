@@ -93,6 +93,7 @@ async fn the_api_document_names_every_route() {
     expected.extend(["/setup", "/start", "/pause", "/resume", "/reset"].map(timer));
     expected.extend(["", "/settings"].map(|part| format!("{SESSIONS}/{{id}}/feedback{part}")));
     expected.extend([format!("{SESSIONS}/{{id}}/stream"), "/ws/sessions/{id}".to_owned()]);
+    expected.extend(["", "/list", "/current", "/stats", "/{id}", "/{id}/status"].map(|part| format!("/session{part}")));
     expected.sort();
     let mut sorted = paths.clone();
     sorted.sort_unstable();
