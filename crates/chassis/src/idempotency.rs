@@ -28,6 +28,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     lifecycle::Lifecycle,
     pg::Pg,
+    prepared::Prepare,
     problem::{Outcome, Problem},
 };
 
@@ -193,6 +194,7 @@ impl Attempt {
         let Some(key) = &self.key else { return Ok(None) };
         let Locked { locked } = sql_query("SELECT pg_try_advisory_xact_lock($1) AS locked")
             .bind::<BigInt, _>(self.lock())
+            .prepared()
             .get_result(conn)
             .await?;
         if !locked {
@@ -205,6 +207,7 @@ impl Attempt {
         .bind::<SqlUuid, _>(self.user.0)
         .bind::<Text, _>(self.route)
         .bind::<Text, _>(key)
+        .prepared()
         .get_result(conn)
         .await
         .optional()?;
@@ -235,6 +238,7 @@ impl Attempt {
         .bind::<Binary, _>(&self.body_hash)
         .bind::<SmallInt, _>(i16::try_from(answer.status.as_u16()).unwrap_or(200))
         .bind::<Jsonb, _>(&answer.body)
+        .prepared()
         .execute(conn)
         .await?;
         Ok(())

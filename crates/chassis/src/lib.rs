@@ -25,6 +25,7 @@ pub mod outbox;
 pub mod page;
 pub mod peers;
 pub mod pg;
+pub mod prepared;
 pub mod principal;
 pub mod problem;
 pub mod recent;

@@ -25,6 +25,7 @@ use crate::{
     clock::Clock,
     lifecycle::Lifecycle,
     pg::Pg,
+    prepared::Prepare,
     problem::{Outcome, Problem},
 };
 
@@ -156,6 +157,7 @@ impl Outbox {
         .bind::<Text, _>(topic)
         .bind::<Jsonb, _>(payload)
         .bind::<Double, _>(delay.as_secs_f64())
+        .prepared()
         .execute(conn)
         .await?;
         Ok(())
@@ -271,6 +273,7 @@ async fn take(conn: &mut AsyncPgConnection, lane: &Lane, most: i32, lease: Durat
     .bind::<Integer, _>(most)
     .bind::<Double, _>(lease.as_secs_f64())
     .bind::<Array<Text>, _>(lane.topics)
+    .prepared()
     .load(conn)
     .await?;
     Ok(leased)
@@ -286,6 +289,8 @@ async fn give_back(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> Outcome<()> {
 
 async fn forget(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> Outcome<()> {
     sql_query("DELETE FROM outbox WHERE id = ANY($1)").bind::<Array<SqlUuid>, _>(ids).execute(conn).await?;
+async fn forget(conn: &mut AsyncPgConnection, id: Uuid) -> Outcome<()> {
+    sql_query("DELETE FROM outbox WHERE id = $1").bind::<SqlUuid, _>(id).prepared().execute(conn).await?;
     Ok(())
 }
 

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use chassis::{pg::Pg, problem::Outcome};
+use chassis::{pg::Pg, prepared::Prepare, problem::Outcome};
+use diesel::{
+    QueryableByName, sql_query,
+    sql_types::{BigInt, Text},
+};
 use diesel_async::{AsyncConnection, RunQueryDsl};
 use domain::principal::Service;
 use testkit::{Stage, eventually};
@@ -55,4 +59,23 @@ async fn connections_of_a_server_that_went_away_are_replaced() {
         drop(victim);
         eventually(Duration::from_secs(5), || async { pg.answers().await }).await;
     }
+}
+
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = BigInt)]
+    number: i64,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_that_is_prepared_stays_so_on_its_connection() {
+    let stage = Stage::new(Service::Auth, MIGRATIONS).await;
+    let mut conn = stage.pg().conn().await.unwrap();
+    for name in ["a", "b", "c"] {
+        let update = sql_query("UPDATE users SET name = $1").bind::<Text, _>(name);
+        update.prepared().execute(&mut conn).await.unwrap();
+    }
+    let kept = "SELECT count(*) AS number FROM pg_prepared_statements \
+                WHERE statement LIKE 'UPDATE users%' AND generic_plans + custom_plans = 3";
+    assert_eq!(sql_query(kept).get_result::<Number>(&mut conn).await.unwrap().number, 1);
 }
