@@ -10,7 +10,7 @@ use std::{
 };
 
 use clap::Args;
-use deadpool::managed::{TimeoutType, Timeouts};
+use deadpool::managed::{QueueMode, TimeoutType, Timeouts};
 use diesel::ConnectionError;
 use diesel_async::{
     AsyncConnection, AsyncPgConnection, SimpleAsyncConnection,
@@ -96,6 +96,8 @@ impl Pg {
         let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config(url, manager_config());
         let pool = Pool::builder(manager)
             .max_size(config.database_pool_size)
+            // The one that was used last has the warmest server process and the most statements prepared.
+            .queue_mode(QueueMode::Lifo)
             .wait_timeout(Some(ACQUIRE_TIMEOUT))
             .create_timeout(Some(CONNECT_TIMEOUT))
             .recycle_timeout(Some(CONNECT_TIMEOUT))

@@ -4,11 +4,15 @@
 use std::time::Duration;
 
 use clap::Args;
-use deadpool_redis::{
-    Connection, Pool, PoolConfig, Runtime, Timeouts,
-    redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind},
+use deadpool::{
+    Runtime,
+    managed::{self, Metrics, QueueMode, RecycleError, RecycleResult},
 };
-use futures_util::{Stream, StreamExt};
+use deadpool_redis::redis::{
+    Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisFuture, ServerErrorKind, Value,
+    aio::{ConnectionLike, MultiplexedConnection},
+};
+use futures_util::{FutureExt, Stream, StreamExt};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
@@ -18,6 +22,9 @@ use crate::{
 
 /// Longest a request waits for a connection; a command itself is limited to 500 ms by the client library.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long after its last use a connection is taken to be alive. Asking each time would double the round trips of every
+/// command; one that left a command without its answer is not used again, and one that was idle for longer is asked.
+const TRUSTED: Duration = Duration::from_secs(1);
 /// Pause before a lost subscription is tried again.
 const RESUBSCRIBE_PAUSE: Duration = Duration::from_millis(250);
 
@@ -50,9 +57,21 @@ impl RedisConfig {
 /// A pool of connections; clones share it.
 #[derive(Clone)]
 pub struct Redis {
-    pool: Pool,
+    pool: managed::Pool<Manager>,
     url: SecretString,
     prefix: String,
+}
+
+/// One connection out of the pool.
+pub struct Connection(managed::Object<Manager>);
+
+/// Makes connections, and judges which may be used again.
+struct Manager(deadpool_redis::Manager);
+
+struct Kept {
+    conn: MultiplexedConnection,
+    /// Whether a command on it is not answered: it failed, or nobody waited for it any longer.
+    owes_an_answer: bool,
 }
 
 impl Redis {
@@ -61,12 +80,16 @@ impl Redis {
     /// # Errors
     /// Returns an error when the URL cannot be read.
     pub fn new(config: &RedisConfig) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        let mut pool = PoolConfig::new(config.redis_pool_size);
-        pool.timeouts =
-            Timeouts { wait: Some(ACQUIRE_TIMEOUT), create: Some(ACQUIRE_TIMEOUT), recycle: Some(ACQUIRE_TIMEOUT) };
-        let mut deadpool = deadpool_redis::Config::from_url(config.redis_url.expose_secret());
-        deadpool.pool = Some(pool);
-        let pool = deadpool.create_pool(Some(Runtime::Tokio1))?;
+        let manager = Manager(deadpool_redis::Manager::new(config.redis_url.expose_secret())?);
+        let pool = managed::Pool::builder(manager)
+            .max_size(config.redis_pool_size)
+            // The one that was used last need not be asked whether it is alive.
+            .queue_mode(QueueMode::Lifo)
+            .wait_timeout(Some(ACQUIRE_TIMEOUT))
+            .create_timeout(Some(ACQUIRE_TIMEOUT))
+            .recycle_timeout(Some(ACQUIRE_TIMEOUT))
+            .runtime(Runtime::Tokio1)
+            .build()?;
         Ok(Self { pool, url: config.redis_url.clone(), prefix: config.redis_prefix.clone() })
     }
 
@@ -77,7 +100,7 @@ impl Redis {
     pub async fn conn(&self) -> Outcome<Connection> {
         // The pool limits each of its steps; together they may take much longer.
         let taken = tokio::time::timeout(ACQUIRE_TIMEOUT, self.pool.get()).await.map_err(Problem::unavailable)?;
-        taken.map_err(Problem::unavailable)
+        Ok(Connection(taken.map_err(Problem::unavailable)?))
     }
 
     /// Runs one command.
@@ -122,6 +145,56 @@ impl Redis {
     /// Returns how long to wait before subscribing again.
     pub const fn resubscribe_pause() -> Duration {
         RESUBSCRIBE_PAUSE
+    }
+}
+
+impl managed::Manager for Manager {
+    type Type = Kept;
+    type Error = RedisError;
+
+    async fn create(&self) -> Result<Kept, RedisError> {
+        Ok(Kept { conn: managed::Manager::create(&self.0).await?, owes_an_answer: false })
+    }
+
+    async fn recycle(&self, kept: &mut Kept, metrics: &Metrics) -> RecycleResult<RedisError> {
+        if kept.owes_an_answer {
+            return Err(RecycleError::message("a command was not answered"));
+        }
+        if metrics.last_used() < TRUSTED {
+            return Ok(());
+        }
+        managed::Manager::recycle(&self.0, &mut kept.conn, metrics).await
+    }
+}
+
+impl Kept {
+    /// Asks on the connection, and notes whether there was an answer.
+    fn ask<'a, T: 'a>(
+        &'a mut self,
+        command: impl FnOnce(&'a mut MultiplexedConnection) -> RedisFuture<'a, T>,
+    ) -> RedisFuture<'a, T> {
+        let Self { conn, owes_an_answer } = self;
+        *owes_an_answer = true;
+        command(conn).inspect(|answer| *owes_an_answer = answer.as_ref().is_err_and(RedisError::is_io_error)).boxed()
+    }
+}
+
+impl ConnectionLike for Connection {
+    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+        self.0.ask(|conn| conn.req_packed_command(command))
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        commands: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        self.0.ask(move |conn| conn.req_packed_commands(commands, offset, count))
+    }
+
+    fn get_db(&self) -> i64 {
+        self.0.conn.get_db()
     }
 }
 

@@ -2,14 +2,21 @@
 
 use std::time::Duration;
 
-use chassis::{pg::Pg, prepared::Prepare, problem::Outcome};
+use chassis::{
+    pg::Pg,
+    prepared::Prepare,
+    problem::Outcome,
+    redis::{Redis, RedisConfig},
+};
+use deadpool_redis::redis::cmd;
 use diesel::{
     QueryableByName, sql_query,
     sql_types::{BigInt, Text},
 };
 use diesel_async::{AsyncConnection, RunQueryDsl};
 use domain::principal::Service;
-use testkit::{Stage, eventually};
+use secrecy::SecretString;
+use testkit::{Stage, eventually, fault_proxy::FaultProxy};
 use tokio::time::timeout;
 
 const MIGRATIONS: diesel_migrations::EmbeddedMigrations = diesel_migrations::embed_migrations!("../../migrations/auth");
@@ -78,4 +85,26 @@ async fn a_statement_that_is_prepared_stays_so_on_its_connection() {
     let kept = "SELECT count(*) AS number FROM pg_prepared_statements \
                 WHERE statement LIKE 'UPDATE users%' AND generic_plans + custom_plans = 3";
     assert_eq!(sql_query(kept).get_result::<Number>(&mut conn).await.unwrap().number, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_connection_that_failed_is_not_used_again() {
+    let url = url::Url::parse(&testkit::settings::required("MARU_TEST_REDIS_URL")).unwrap();
+    let upstream = url.socket_addrs(|| None).unwrap();
+    let proxy = FaultProxy::start(upstream[0]).unwrap();
+    let redis_url = SecretString::from(format!("redis://{}", proxy.addr()));
+    let config = RedisConfig { redis_url, redis_prefix: "test".to_owned(), redis_pool_size: 1 };
+    let redis = Redis::new(&config).unwrap();
+    let ping = async || redis.run::<String>(&cmd("PING")).await;
+    for _ in 0..3 {
+        ping().await.unwrap();
+    }
+    assert_eq!(proxy.connections(), 1);
+    proxy.reset();
+    eventually(Duration::from_secs(5), || async { proxy.open_connections() == 0 }).await;
+    proxy.heal();
+    // Nobody knows yet that it is gone.
+    assert_eq!(ping().await.unwrap_err().status().as_u16(), 503);
+    ping().await.unwrap();
+    assert_eq!(proxy.connections(), 2);
 }
