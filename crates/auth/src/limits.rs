@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use chassis::{
-    limit::{Local, Profile, Shared},
+    limit::{Count, Local, Profile, Shared},
     problem::{Outcome, Problem},
     redis::Redis,
 };
@@ -59,17 +59,20 @@ impl Limits {
         place: &str,
         is_known_here: impl AsyncFnOnce() -> Outcome<bool>,
     ) -> Outcome<()> {
-        let account = digest(email_key);
-        self.count(&format!("password:{account}:{place}"), PASSWORD_HERE).await?;
-        match self.count(&format!("password:{account}"), PASSWORD_ANYWHERE).await {
+        let account = password_of(email_key);
+        let [here, anywhere] = [Count { group: &account, part: place }, Count::from(account.as_str())];
+        let counts = [(here, self.pick(PASSWORD_HERE)), (anywhere, self.pick(PASSWORD_ANYWHERE))];
+        let [here, anywhere] = self.shared.take_each(counts).await;
+        judge(here)?;
+        match judge(anywhere) {
             Err(_) if is_known_here().await? => Ok(()),
-            counted => counted,
+            judged => judged,
         }
     }
 
     /// Forgets the tries from a place that has shown the right password.
     pub async fn password_was_right(&self, email_key: &str, place: &str) {
-        self.shared.forget(&format!("password:{}:{place}", digest(email_key))).await;
+        self.shared.forget(Count { group: &password_of(email_key), part: place }).await;
     }
 
     /// Counts a current password that somebody who is logged in has to show again.
@@ -82,7 +85,7 @@ impl Limits {
 
     /// Forgets those tries.
     pub async fn own_password_was_right(&self, user_id: UserId) {
-        self.shared.forget(&format!("own-password:{user_id}")).await;
+        self.shared.forget(format!("own-password:{user_id}").as_str()).await;
     }
 
     /// Counts a code for the account of `email_key`.
@@ -123,6 +126,10 @@ fn judge(decision: Decision) -> Outcome<()> {
         return Ok(());
     }
     Err(Problem::from(common::TOO_MANY).retry_after(decision.retry_after_seconds()))
+}
+
+fn password_of(email_key: &str) -> String {
+    format!("password:{}", digest(email_key))
 }
 
 fn digest(text: &str) -> String {

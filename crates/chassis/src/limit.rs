@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use deadpool_redis::redis::{Script, ScriptInvocation};
+use deadpool_redis::redis::Script;
 use domain::rate::{Decision, Rate};
 use tokio::time::Instant;
 
@@ -27,18 +27,25 @@ const PATIENCE: Duration = Duration::from_millis(150);
 /// How long Redis is not asked after it did not answer.
 const LEAVE_ALONE: Duration = Duration::from_secs(1);
 
-/// Judges one request: the arithmetic of [`Rate::take`] with Redis' clock. Returns whether it is allowed, the key's
-/// arrival time and the time, both in microseconds.
+/// Judges one request of each key, up to the first that refuses it: the arithmetic of [`Rate::take`] with Redis' clock.
+/// Returns of each whether it is allowed, the key's arrival time and the time, both in microseconds.
 const SCRIPT: &str = r"
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local interval = tonumber(ARGV[1])
-local window = tonumber(ARGV[2])
-local arrival = tonumber(redis.call('GET', KEYS[1]) or '0')
-local next = math.max(arrival, now) + interval
-if next - now > window then return {0, arrival, now} end
-redis.call('SET', KEYS[1], string.format('%.0f', next), 'PX', math.ceil((next - now) / 1000) + 1)
-return {1, next, now}
+local judged = {}
+for n, key in ipairs(KEYS) do
+  local interval = tonumber(ARGV[2 * n - 1])
+  local window = tonumber(ARGV[2 * n])
+  local arrival = tonumber(redis.call('GET', key) or '0')
+  local next = math.max(arrival, now) + interval
+  if next - now > window then
+    judged[n] = {0, arrival, now}
+    break
+  end
+  redis.call('SET', key, string.format('%.0f', next), 'PX', math.ceil((next - now) / 1000) + 1)
+  judged[n] = {1, next, now}
+end
+return judged
 ";
 
 /// Gives back what one request took: [`Rate::give_back`] on the key's arrival time, for as long as it was kept.
@@ -118,6 +125,29 @@ impl Local {
     }
 }
 
+/// A count that may have others beside it: the counts of one group can be taken in one call.
+#[derive(Clone, Copy, Debug)]
+pub struct Count<'a> {
+    /// What is limited, as in `login-address:192.0.2.1`.
+    pub group: &'a str,
+    /// Which of its counts; empty for the only one.
+    pub part: &'a str,
+}
+
+impl<'a> From<&'a str> for Count<'a> {
+    fn from(group: &'a str) -> Self {
+        Self { group, part: "" }
+    }
+}
+
+impl Count<'_> {
+    /// Returns the name of its key. The braces are Redis Cluster's: what they hold decides where a key lives, and a script
+    /// works on keys that live together.
+    fn key(self) -> String {
+        format!("limit:{{{}}}{}", self.group, self.part)
+    }
+}
+
 /// Counts together with every process that shares this Redis.
 pub struct Shared {
     redis: Redis,
@@ -144,19 +174,32 @@ impl Shared {
 
     /// Counts one request of `key` and judges it; `key` names what is limited, as in `login-address:192.0.2.1`.
     pub async fn take(&self, key: &str, rate: Rate) -> Decision {
+        let [decision] = self.take_each([(key.into(), rate)]).await;
+        decision
+    }
+
+    /// Counts one request at each of these, which share a group, up to the first that refuses it; what comes behind that
+    /// one is not counted and refuses as it does.
+    pub async fn take_each<const N: usize>(&self, counts: [(Count<'_>, Rate); N]) -> [Decision; N] {
         if self.may_ask() {
-            if let Ok(Some(decision)) = tokio::time::timeout(PATIENCE, self.ask(key, rate)).await {
-                return decision;
+            if let Ok(Some(decisions)) = tokio::time::timeout(PATIENCE, self.ask(&counts)).await {
+                return decisions;
             }
             self.leave_alone();
         }
-        self.alone.take(&key, rate)
+        let mut refused: Option<Decision> = None;
+        counts.map(|(count, rate)| {
+            let decision = refused.unwrap_or_else(|| self.alone.take(&count.key(), rate));
+            refused = refused.or(Some(decision).filter(|decision| !decision.is_allowed));
+            decision
+        })
     }
 
-    /// Forgets what was counted of `key`, as far as can be: for tries that turn out to have been none.
-    pub async fn forget(&self, key: &str) {
+    /// Forgets what was counted, as far as can be: for tries that turn out to have been none.
+    pub async fn forget(&self, count: impl Into<Count<'_>>) {
+        let key = count.into().key();
         self.alone.forget(&key);
-        let command = deadpool_redis::redis::Cmd::del(self.key(key));
+        let command = deadpool_redis::redis::Cmd::del(self.redis.key(key));
         // What stays counted is given back by time.
         if self.may_ask() && !matches!(tokio::time::timeout(PATIENCE, self.redis.run::<()>(&command)).await, Ok(Ok(())))
         {
@@ -166,28 +209,35 @@ impl Shared {
 
     /// Gives back what one request of `key` took, wherever it was counted.
     pub async fn give_back(&self, key: &str, rate: Rate) {
+        let key = Count::from(key).key();
         self.alone.give_back(&key, rate);
-        if self.may_ask() && tokio::time::timeout(PATIENCE, self.return_one(key, rate)).await.ok().flatten().is_none() {
+        if self.may_ask() && tokio::time::timeout(PATIENCE, self.return_one(&key, rate)).await.ok().flatten().is_none()
+        {
             self.leave_alone();
         }
     }
 
     async fn return_one(&self, key: &str, rate: Rate) -> Option<()> {
         let mut conn = self.redis.conn().await.ok()?;
-        let mut call: ScriptInvocation<'_> = self.give_back.key(self.key(key));
+        let mut call = self.give_back.key(self.redis.key(key));
         call.arg(rate.interval_us()).invoke_async(&mut conn).await.ok()
     }
 
-    async fn ask(&self, key: &str, rate: Rate) -> Option<Decision> {
+    async fn ask<const N: usize>(&self, counts: &[(Count<'_>, Rate); N]) -> Option<[Decision; N]> {
         let mut conn = self.redis.conn().await.ok()?;
-        let mut call: ScriptInvocation<'_> = self.script.key(self.key(key));
-        call.arg(rate.interval_us()).arg(rate.window_us());
-        let (is_allowed, arrival_us, now_us): (bool, i64, i64) = call.invoke_async(&mut conn).await.ok()?;
-        Some(rate.decide(is_allowed, arrival_us, now_us))
-    }
-
-    fn key(&self, key: &str) -> String {
-        self.redis.key(format_args!("limit:{{{key}}}"))
+        let mut call = self.script.prepare_invoke();
+        for (count, rate) in counts {
+            call.key(self.redis.key(count.key())).arg(rate.interval_us()).arg(rate.window_us());
+        }
+        let judged: Vec<(bool, i64, i64)> = call.invoke_async(&mut conn).await.ok()?;
+        let decide = |(&(_, rate), &(is_allowed, arrival_us, now_us)): (&(Count<'_>, Rate), &(bool, i64, i64))| {
+            rate.decide(is_allowed, arrival_us, now_us)
+        };
+        let mut decisions: Vec<Decision> = counts.iter().zip(&judged).map(decide).collect();
+        // Nothing is asked behind the first that refuses.
+        let last = *decisions.last()?;
+        decisions.resize(N, last);
+        decisions.try_into().ok()
     }
 
     fn may_ask(&self) -> bool {

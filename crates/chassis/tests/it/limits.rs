@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chassis::{
-    limit::Shared,
+    limit::{Count, Shared},
     redis::{Redis, RedisConfig},
 };
 use domain::rate::Rate;
@@ -37,6 +37,30 @@ async fn two_replicas_count_together() {
     here.take("login:192.0.2.1", RATE).await;
     here.take("login:192.0.2.1", RATE).await;
     assert!(!here.take("login:192.0.2.1", RATE).await.is_allowed);
+}
+
+async fn take_twofold(shared: &Shared, place: &str) -> [(bool, u32); 2] {
+    let anywhere = Rate { burst: 10, ..RATE };
+    let counts = [(Count { group: "password:kim", part: place }, RATE), ("password:kim".into(), anywhere)];
+    shared.take_each(counts).await.map(|decision| (decision.is_allowed, decision.remaining))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counts_of_one_group_are_taken_up_to_the_first_that_refuses() {
+    let with_redis = Shared::new(redis(&testkit::settings::required("MARU_TEST_REDIS_URL")));
+    let alone = Shared::new(redis("redis://127.0.0.1:1"));
+    for shared in [with_redis, alone] {
+        for left in 0..3 {
+            assert_eq!(take_twofold(&shared, "here").await, [(true, 2 - left), (true, 9 - left)]);
+        }
+        for _ in 0..2 {
+            assert_eq!(take_twofold(&shared, "here").await, [(false, 0), (false, 0)]);
+        }
+        // What was refused in one place was not counted for all of them.
+        assert_eq!(take_twofold(&shared, "there").await, [(true, 2), (true, 6)]);
+        shared.forget(Count { group: "password:kim", part: "here" }).await;
+        assert_eq!(take_twofold(&shared, "here").await, [(true, 2), (true, 5)]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
