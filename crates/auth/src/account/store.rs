@@ -4,7 +4,7 @@ use chassis::problem::{Outcome, Problem};
 use chrono::{DateTime, Utc};
 use diesel::{
     AsChangeset, BoolExpressionMethods, ExpressionMethods, Insertable, OptionalExtension, QueryDsl, Queryable,
-    Selectable, SelectableHelper,
+    QueryableByName, Selectable, SelectableHelper,
     result::{DatabaseErrorKind, Error},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -27,7 +27,7 @@ pub const EMAIL_TAKEN: Fault = Fault::new(
 );
 
 /// An account.
-#[derive(Queryable, Selectable)]
+#[derive(Queryable, QueryableByName, Selectable)]
 #[diesel(table_name = users, check_for_backend(diesel::pg::Pg))]
 #[expect(missing_docs, reason = "the columns are described in the migration")]
 pub struct User {
@@ -156,15 +156,6 @@ pub async fn find_by_email(conn: &mut AsyncPgConnection, email_key: &str) -> Out
 pub async fn lock(conn: &mut AsyncPgConnection, user_id: UserId) -> Outcome<Option<User>> {
     let found = users::table.find(user_id.0).select(User::as_select()).for_update().first(conn).await;
     Ok(found.optional()?)
-}
-
-/// Finds an account whose password has still this hash, and keeps it so until the transaction ends.
-///
-/// # Errors
-/// Returns a problem when the database is away.
-pub async fn lock_with_password(conn: &mut AsyncPgConnection, user_id: UserId, hash: &str) -> Outcome<Option<User>> {
-    let same = users::table.filter(users::id.eq(user_id.0).and(users::password_hash.eq(hash)));
-    Ok(same.select(User::as_select()).for_share().first(conn).await.optional()?)
 }
 
 /// Returns which of these accounts exist.

@@ -10,7 +10,8 @@ pub mod verify;
 
 use aws_lc_rs::rand;
 use chassis::problem::{Outcome, Problem};
-use diesel::ExpressionMethods;
+use chrono::{DateTime, Utc};
+use diesel::Insertable;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -53,24 +54,46 @@ impl Entry {
     }
 }
 
+/// An entry as it waits for the chain.
+#[derive(Debug, Insertable)]
+#[diesel(table_name = audit_pending, treat_none_as_default_value = false)]
+#[expect(missing_docs, reason = "the columns are described in the migration")]
+pub struct Waiting {
+    pub id: Uuid,
+    pub at: DateTime<Utc>,
+    pub action: &'static str,
+    pub user_id: Option<Uuid>,
+    pub meta: Value,
+    pub personal: Value,
+}
+
+impl Waiting {
+    /// Describes an entry of this moment.
+    ///
+    /// # Errors
+    /// Returns a problem when the machine has no randomness.
+    pub fn new(app: &App, entry: Entry) -> Outcome<Self> {
+        let mut salt = [0; 16];
+        rand::fill(&mut salt).map_err(Problem::unexpected)?;
+        let mut personal = entry.personal;
+        // Without it, a digest of a few addresses could be found by trying them all.
+        personal.insert("salt".to_owned(), json!(hex::encode(salt)));
+        Ok(Self {
+            id: app.ground.clock.uuid(),
+            at: app.ground.clock.now(),
+            action: entry.action,
+            user_id: entry.user_id,
+            meta: Value::Object(entry.meta),
+            personal: Value::Object(personal),
+        })
+    }
+}
+
 /// Writes an entry in the transaction that `conn` is in.
 ///
 /// # Errors
 /// Returns a problem when the row cannot be written; the transaction fails with it.
 pub async fn record(app: &App, conn: &mut AsyncPgConnection, entry: Entry) -> Outcome<()> {
-    let mut salt = [0; 16];
-    rand::fill(&mut salt).map_err(Problem::unexpected)?;
-    let mut personal = entry.personal;
-    // Without it, a digest of a few addresses could be found by trying them all.
-    personal.insert("salt".to_owned(), json!(hex::encode(salt)));
-    let row = (
-        audit_pending::id.eq(app.ground.clock.uuid()),
-        audit_pending::at.eq(app.ground.clock.now()),
-        audit_pending::action.eq(entry.action),
-        audit_pending::user_id.eq(entry.user_id),
-        audit_pending::meta.eq(Value::Object(entry.meta)),
-        audit_pending::personal.eq(Value::Object(personal)),
-    );
-    diesel::insert_into(audit_pending::table).values(row).execute(conn).await?;
+    diesel::insert_into(audit_pending::table).values(Waiting::new(app, entry)?).execute(conn).await?;
     Ok(())
 }

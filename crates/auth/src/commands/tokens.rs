@@ -14,7 +14,7 @@ use crate::{
     app::App,
     login::{
         begin::Method,
-        store::{self as logins, NewLogin},
+        new_login::{self, NewLogin},
     },
 };
 
@@ -54,12 +54,13 @@ async fn write_rows(app: &App, principals: &[Principal]) -> Outcome<()> {
         })
         .collect();
     let expires_at = now + app.config.jwt_expires_in;
-    let login = |p: &Principal| NewLogin { expires_at, ..NewLogin::new(*p, Method::Password.name(), now) };
+    let login =
+        |p: &Principal| NewLogin { expires_at, ..NewLogin::new(p.user_id, p.login_id, Method::Password.name(), now) };
     let rows: Vec<_> = principals.iter().map(login).collect();
     let mut conn = app.ground.pg.conn().await?;
     conn.transaction(async |conn| {
         store::insert_missing(conn, &users).await?;
-        logins::insert_all(conn, &rows).await
+        new_login::insert_all(conn, &rows).await
     })
     .await
 }

@@ -2,7 +2,7 @@
 
 use chassis::problem::{Outcome, Problem};
 use chrono::{DateTime, Duration, Utc};
-use diesel_async::AsyncPgConnection;
+use diesel_async::{AsyncConnection, AsyncPgConnection};
 use domain::{
     ids::{LoginId, UserId},
     principal::{Principal, Role},
@@ -12,10 +12,16 @@ use utoipa::ToSchema;
 
 use super::{
     end,
+    new_login::{self, Begun, NewLogin},
     refresh_token::RefreshToken,
-    store::{self, NewLogin},
+    store,
 };
-use crate::{account::store::User, app::App, visitor::Visitor};
+use crate::{
+    account::store::User,
+    app::App,
+    audit::{Entry, Waiting},
+    visitor::Visitor,
+};
 
 /// Most logins of one person that count at the same time: more than anybody has devices, few enough to read through.
 const MOST_AT_ONCE: i64 = 200;
@@ -85,19 +91,52 @@ pub async fn begin(
     visitor: &Visitor,
 ) -> Outcome<TokensView> {
     let now = app.ground.clock.now();
-    let principal =
-        Principal { user_id: UserId(user.id), login_id: app.ground.clock.id::<LoginId>(), role: user.role() };
+    let principal = Principal { user_id: UserId(user.id), login_id: app.ground.clock.id(), role: user.role() };
     let lasting = Lasting::of(principal.role);
     let login = NewLogin {
         expires_at: now + app.config.jwt_expires_in,
         idle_expires_at: now + lasting.idle,
         absolute_expires_at: now + lasting.at_most,
-        ..NewLogin::new(principal, method.name(), now)
+        ..NewLogin::new(principal.user_id, principal.login_id, method.name(), now)
     };
-    store::insert(conn, &login.from(visitor)).await?;
-    let surplus = store::end_surplus(conn, principal.user_id, MOST_AT_ONCE, now).await?;
-    end::announce(app, conn, surplus, now).await?;
+    new_login::insert(conn, &login.from(visitor)).await?;
+    end_surplus(app, conn, principal.user_id, now).await?;
     tokens(app, principal, 0, now)
+}
+
+/// Writes a new login of whoever showed the password of `hash`, with its audit entry, and issues its tokens; returns
+/// nothing when the account is gone or has another password by now. The account is taken as it is now: what ended its
+/// logins while the password was checked must not miss this one.
+///
+/// # Errors
+/// Returns a problem when the database is away.
+pub async fn begin_with_password(
+    app: &App,
+    conn: &mut AsyncPgConnection,
+    (user_id, hash): (UserId, &str),
+    visitor: &Visitor,
+) -> Outcome<Option<(User, TokensView)>> {
+    let now = app.ground.clock.now();
+    let login_id = app.ground.clock.id::<LoginId>();
+    let login = NewLogin {
+        expires_at: now + app.config.jwt_expires_in,
+        ..NewLogin::new(user_id, login_id, Method::Password.name(), now)
+    };
+    let entry = Waiting::new(app, Entry::of(user_id.0, "logged_in").from(visitor))?;
+    let begun = new_login::begin_with_password(conn, hash, login.from(visitor), entry, MOST_AT_ONCE).await?;
+    let Some(Begun { user, is_one_too_many }) = begun else { return Ok(None) };
+    if is_one_too_many {
+        // Apart from the login: should this fail, the next login does it.
+        conn.transaction(async |conn| end_surplus(app, conn, user_id, now).await).await?;
+        app.outbox.wake();
+    }
+    let principal = Principal { user_id, login_id, role: user.role() };
+    Ok(Some((user, tokens(app, principal, 0, now)?)))
+}
+
+async fn end_surplus(app: &App, conn: &mut AsyncPgConnection, user_id: UserId, now: DateTime<Utc>) -> Outcome<usize> {
+    let surplus = store::end_surplus(conn, user_id, MOST_AT_ONCE, now).await?;
+    end::announce(app, conn, surplus, now).await
 }
 
 /// Issues the tokens of a login that has been refreshed `counter` times.

@@ -10,7 +10,6 @@ use chassis::{
     problem::{Outcome, ProblemView},
 };
 use chrono::Duration;
-use diesel_async::AsyncConnection;
 use domain::{
     account::EmailAddress,
     fault::{Fault, Kind, Violations},
@@ -24,15 +23,10 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    begin::{Method, TokensView, begin},
+    begin::{TokensView, begin_with_password},
     cookies, store as logins,
 };
-use crate::{
-    account::store,
-    app::App,
-    audit::{self, Entry},
-    visitor::Visitor,
-};
+use crate::{account::store, app::App, visitor::Visitor};
 
 /// Wrong address or wrong password: the same answer, in the same time, for both.
 pub const WRONG_CREDENTIALS: Fault = Fault::new(
@@ -110,16 +104,8 @@ pub async fn login(
     let LoginRequest { email, password } = body.into_inner();
     let (user_id, hash) = prove(&app, &email, password, &visitor).await?;
     let mut conn = app.ground.pg.conn().await?;
-    let (user, tokens) = conn
-        .transaction(async |conn| {
-            // The hash took a while. An account that was deleted or given another password or role in between is taken
-            // as it is now: what ended its logins must not miss this one.
-            let user = store::lock_with_password(conn, user_id, &hash).await?.ok_or(WRONG_CREDENTIALS)?;
-            let tokens = begin(&app, conn, &user, Method::Password, &visitor).await?;
-            audit::record(&app, conn, Entry::of(user.id, "logged_in").from(&visitor)).await?;
-            Outcome::Ok((user, tokens))
-        })
-        .await?;
+    let begun = begin_with_password(&app, &mut conn, (user_id, &hash), &visitor).await?;
+    let (user, tokens) = begun.ok_or(WRONG_CREDENTIALS)?;
     Ok(answer(&app, tokens, &user, language))
 }
 

@@ -12,6 +12,7 @@ pub mod list;
 #[expect(clippy::module_inception, reason = "the file is named after its endpoint, like every other")]
 pub mod login;
 pub mod logout;
+pub mod new_login;
 pub mod refresh;
 pub mod refresh_token;
 pub mod revocations;

@@ -1,9 +1,9 @@
-//! The rows of logins.
+//! The rows of logins that have begun.
 
-use chassis::problem::Outcome;
+use chassis::{prepared::Prepare, problem::Outcome};
 use chrono::{DateTime, Utc};
 use diesel::{
-    BoolExpressionMethods, ExpressionMethods, Insertable, OptionalExtension, QueryDsl, QueryableByName, Selectable,
+    BoolExpressionMethods, ExpressionMethods, OptionalExtension, QueryDsl, QueryableByName, Selectable,
     SelectableHelper,
     dsl::sql,
     prelude::Queryable,
@@ -19,58 +19,8 @@ use domain::{
 };
 use uuid::Uuid;
 
-use crate::{
-    schema::{logins, revoked_logins, users},
-    visitor::Visitor,
-};
-
-/// A login to be written.
-#[derive(Debug, Insertable)]
-#[diesel(table_name = logins)]
-#[expect(missing_docs, reason = "the columns are described in the migration")]
-pub struct NewLogin {
-    pub id: Uuid,
-    pub user_id: Uuid,
-    pub created_at: DateTime<Utc>,
-    pub last_seen_at: DateTime<Utc>,
-    pub expires_at: DateTime<Utc>,
-    pub idle_expires_at: DateTime<Utc>,
-    pub absolute_expires_at: DateTime<Utc>,
-    pub method: &'static str,
-    pub user_agent: Option<String>,
-    pub ip: Option<String>,
-    pub ip_prefix: Option<String>,
-}
-
-impl NewLogin {
-    /// Describes a login that ends at once; say how long it lasts with the other fields.
-    pub fn new(principal: Principal, method: &'static str, now: DateTime<Utc>) -> Self {
-        Self {
-            id: principal.login_id.0,
-            user_id: principal.user_id.0,
-            created_at: now,
-            last_seen_at: now,
-            expires_at: now,
-            idle_expires_at: now,
-            absolute_expires_at: now,
-            method,
-            user_agent: None,
-            ip: None,
-            ip_prefix: None,
-        }
-    }
-
-    /// Says where it comes from.
-    #[must_use]
-    pub fn from(self, visitor: &Visitor) -> Self {
-        Self {
-            user_agent: visitor.user_agent.clone(),
-            ip: visitor.ip.map(|ip| ip.to_string()),
-            ip_prefix: visitor.ip.map(|_| visitor.place()),
-            ..self
-        }
-    }
-}
+use super::begin::Lasting;
+use crate::schema::{logins, revoked_logins, users};
 
 /// A login as its owner's list shows it.
 #[derive(Queryable, Selectable)]
@@ -97,24 +47,6 @@ pub struct Exchangeable {
     pub has_ended: bool,
 }
 
-/// Writes a login.
-///
-/// # Errors
-/// Returns a problem when the database is away.
-pub async fn insert(conn: &mut AsyncPgConnection, login: &NewLogin) -> Outcome<()> {
-    diesel::insert_into(logins::table).values(login).execute(conn).await?;
-    Ok(())
-}
-
-/// Writes many logins at once.
-///
-/// # Errors
-/// Returns a problem when the database is away.
-pub async fn insert_all(conn: &mut AsyncPgConnection, logins: &[NewLogin]) -> Outcome<()> {
-    diesel::insert_into(logins::table).values(logins).execute(conn).await?;
-    Ok(())
-}
-
 #[derive(QueryableByName)]
 struct Exchanged {
     #[diesel(sql_type = SqlUuid)]
@@ -135,7 +67,6 @@ pub async fn exchange(
     now: DateTime<Utc>,
     access_ends_at: DateTime<Utc>,
 ) -> Outcome<Option<Principal>> {
-    use super::begin::Lasting;
     // `domain::refresh::Chain::exchanged`, and the login's own times, in one statement.
     let exchanged: Option<Exchanged> = sql_query(
         "UPDATE logins l SET refresh_counter = refresh_counter + 1, refreshed_at = $3, successor_used = false, \
@@ -153,6 +84,7 @@ pub async fn exchange(
     .bind::<Timestamptz, _>(access_ends_at)
     .bind::<Timestamptz, _>(now + Lasting::of(Role::Admin).idle)
     .bind::<Timestamptz, _>(now + Lasting::of(Role::User).idle)
+    .prepared()
     .get_result(conn)
     .await
     .optional()?;
@@ -246,11 +178,11 @@ pub async fn end(
     let rows: Vec<(Uuid, DateTime<Utc>)> = match which {
         Which::One(login_id) => {
             let one = logins::table.filter(live.and(logins::id.eq(login_id.0)));
-            diesel::update(one).set(change).returning(returned).get_results(conn).await?
+            diesel::update(one).set(change).returning(returned).prepared().get_results(conn).await?
         }
         Which::AllBut(login_id) => {
             let others = logins::table.filter(live.and(logins::id.ne(login_id.0)));
-            diesel::update(others).set(change).returning(returned).get_results(conn).await?
+            diesel::update(others).set(change).returning(returned).prepared().get_results(conn).await?
         }
         Which::All => {
             diesel::update(logins::table.filter(live)).set(change).returning(returned).get_results(conn).await?
@@ -285,6 +217,7 @@ pub async fn end_surplus(
     .bind::<SqlUuid, _>(user_id.0)
     .bind::<BigInt, _>(most)
     .bind::<Timestamptz, _>(now)
+    .prepared()
     .load(conn)
     .await?;
     Ok(ended.into_iter().map(|row| revocation((row.id, row.expires_at))).collect())
@@ -380,7 +313,7 @@ fn revocation((id, expires_at): (Uuid, DateTime<Utc>)) -> Revocation {
 pub async fn extend(conn: &mut AsyncPgConnection, login_id: LoginId, access_ends_at: DateTime<Utc>) -> Outcome<bool> {
     let live = logins::table.filter(logins::id.eq(login_id.0).and(logins::revoked_at.is_null()));
     let later = sql::<Timestamptz>("greatest(expires_at, ").bind::<Timestamptz, _>(access_ends_at).sql(")");
-    Ok(diesel::update(live).set(logins::expires_at.eq(later)).execute(conn).await? > 0)
+    Ok(diesel::update(live).set(logins::expires_at.eq(later)).prepared().execute(conn).await? > 0)
 }
 
 /// Notes logins that were seen at work; returns how many there were. What gateways say of the future is not believed.
@@ -401,6 +334,7 @@ pub async fn note_seen(conn: &mut AsyncPgConnection, seen: &[LoginSeen], now: Da
     .bind::<Array<SqlUuid>, _>(ids)
     .bind::<Array<Integer>, _>(counters)
     .bind::<Array<Timestamptz>, _>(times)
+    .prepared()
     .execute(conn)
     .await?;
     Ok(u64::try_from(noted).unwrap_or_default())

@@ -28,7 +28,7 @@ async fn login_during(stage: &Stage, app: &TestApp, change: &str) -> Answer {
     let mut changing = stage.pg().conn().await.unwrap();
     changing.batch_execute(&format!("BEGIN; {change}")).await.unwrap();
     let commits = async {
-        somebody_waits(stage, "SELECT").await;
+        somebody_waits(stage, "WITH account").await;
         changing.batch_execute("COMMIT").await.unwrap();
     };
     tokio::join!(login(app), commits).0
