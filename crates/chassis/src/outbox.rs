@@ -288,9 +288,7 @@ async fn give_back(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> Outcome<()> {
 }
 
 async fn forget(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> Outcome<()> {
-    sql_query("DELETE FROM outbox WHERE id = ANY($1)").bind::<Array<SqlUuid>, _>(ids).execute(conn).await?;
-async fn forget(conn: &mut AsyncPgConnection, id: Uuid) -> Outcome<()> {
-    sql_query("DELETE FROM outbox WHERE id = $1").bind::<SqlUuid, _>(id).prepared().execute(conn).await?;
+    sql_query("DELETE FROM outbox WHERE id = ANY($1)").bind::<Array<SqlUuid>, _>(ids).prepared().execute(conn).await?;
     Ok(())
 }
 

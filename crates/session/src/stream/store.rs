@@ -1,6 +1,9 @@
 //! The log of what viewers are told, and the state they are shown.
 
-use chassis::problem::{Outcome, Problem};
+use chassis::{
+    prepared::Prepare,
+    problem::{Outcome, Problem},
+};
 use chrono::{DateTime, Utc};
 use diesel::{
     QueryableByName, sql_query,
@@ -79,6 +82,7 @@ pub async fn append(conn: &mut AsyncPgConnection, id: SessionId, event: &Event) 
         .bind::<Text, _>(event.topic.name())
         .bind::<Nullable<Jsonb>, _>(&event.body)
         .bind::<Nullable<Text>, _>(&event.once_key)
+        .prepared()
         .get_result(conn)
         .await?;
     Ok(appended.seq)
@@ -95,6 +99,7 @@ pub async fn list_after(conn: &mut AsyncPgConnection, id: SessionId, after: i64)
     .bind::<SqlUuid, _>(id.0)
     .bind::<BigInt, _>(after)
     .bind::<BigInt, _>(i64::try_from(BATCH).unwrap_or(i64::MAX))
+    .prepared()
     .load(conn)
     .await?;
     let entry = |row: EntryRow| {
@@ -116,6 +121,7 @@ pub async fn last(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> Outcome<Vec<(Se
          WHERE s.id = ANY($1)",
     )
     .bind::<Array<SqlUuid>, _>(ids)
+    .prepared()
     .load(conn)
     .await?;
     Ok(rows.into_iter().map(|row| (SessionId(row.session_id), row.seq)).collect())

@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use chassis::problem::{Outcome, Problem};
+use chassis::{
+    prepared::Prepare,
+    problem::{Outcome, Problem},
+};
 use chrono::{DateTime, Utc};
 use diesel::{
     QueryableByName, sql_query,
@@ -145,6 +148,7 @@ async fn announce(conn: &mut AsyncPgConnection) -> Outcome<Vec<SessionId>> {
          FOR KEY SHARE OF s SKIP LOCKED FOR UPDATE OF t SKIP LOCKED",
     )
     .bind::<BigInt, _>(i64::try_from(BATCH).unwrap_or(i64::MAX))
+    .prepared()
     .load(conn)
     .await?;
     if held.is_empty() {

@@ -1,9 +1,6 @@
 //! The rows of timers, and the clock they are read by.
 
-use chassis::{
-    prepared::Prepare,
-    problem::{Outcome, Problem},
-};
+use chassis::problem::{Outcome, Problem};
 use chrono::{DateTime, Utc};
 use diesel::{
     ExpressionMethods, Insertable, NullableExpressionMethods, OptionalExtension, QueryDsl, Queryable, Selectable,
@@ -188,8 +185,4 @@ pub async fn replace(
         once_keys: planned.into_iter().map(|deadline| deadline.once_key).collect(),
     };
     Ok(statement.execute(conn).await? == 1)
-pub async fn replace(conn: &mut AsyncPgConnection, id: SessionId, decided_on: i64, timer: &Timer) -> Outcome<bool> {
-    let row = Row::of(id, timer)?;
-    let of_that_version = timers::table.filter(timers::session_id.eq(id.0)).filter(timers::version.eq(decided_on));
-    Ok(diesel::update(of_that_version).set(&row).prepared().execute(conn).await? == 1)
 }
