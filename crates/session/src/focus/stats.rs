@@ -38,6 +38,9 @@ const STREAK_DAYS: u64 = 366;
 /// How often a streak is followed that far back: ten years of days without a gap.
 const STREAK_LOOKS: u64 = 10;
 
+/// When a span began, of which session, when it ended, and the session's tags.
+type SpanRow = (DateTime<Utc>, Uuid, DateTime<Utc>, Vec<String>);
+
 /// Which days to count.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -123,7 +126,7 @@ async fn add_spans(conn: &mut AsyncPgConnection, owner: UserId, asked: Span, tal
             let later = focus_intervals::started_at.gt(started_at).or(focus_intervals::session_id.gt(session));
             query = query.filter(later);
         }
-        let page: Vec<(DateTime<Utc>, Uuid, DateTime<Utc>, Vec<String>)> = query.load(conn).await?;
+        let page: Vec<SpanRow> = query.load(conn).await?;
         last = page.last().map(|(started_at, session, _, _)| (*started_at, *session));
         if last.is_none() {
             return Ok(());

@@ -32,9 +32,9 @@ pub struct UpdateFocusRequest {
     #[schema(min_length = 1, max_length = 200)]
     subject: Option<String>,
     /// At most 2,000 characters; `null` takes it away.
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default)]
     #[schema(value_type = Option<String>)]
-    goal: Option<Option<String>>,
+    goal: Said,
     /// Minutes; while it runs its end moves. Not shorter than what has passed.
     #[schema(minimum = 1, maximum = 180)]
     duration: Option<i64>,
@@ -44,9 +44,9 @@ pub struct UpdateFocusRequest {
     /// All of them; an empty list takes them away.
     tags: Option<Vec<String>>,
     /// At most 5,000 characters; a completed session is reviewed by it. Before that it is kept, and nothing more.
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default)]
     #[schema(value_type = Option<String>)]
-    reflection: Option<Option<String>>,
+    reflection: Said,
     /// As in `PUT /session/{id}/status`.
     #[schema(value_type = Option<Status>)]
     status: Option<String>,
@@ -54,19 +54,47 @@ pub struct UpdateFocusRequest {
     updated_at: Option<String>,
 }
 
-/// Tells `null` from what is left out.
-fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+/// What is said about a text that may be missing: `null` is not the same as nothing said.
+#[derive(Debug, Default)]
+enum Said {
+    /// It stays.
+    #[default]
+    Nothing,
+    /// It is this from now on, or gone.
+    Text(Option<String>),
+}
+
+impl<'de> Deserialize<'de> for Said {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Option::deserialize(deserializer).map(Self::Text)
+    }
+}
+
+impl Said {
+    /// Reads the text, if one is said.
+    fn parse(self, read: impl FnOnce(&str) -> Option<String>) -> Self {
+        match self {
+            Self::Text(Some(text)) => Self::Text(read(&text)),
+            other => other,
+        }
+    }
+
+    /// Gives a text what is said about it.
+    fn apply(&self, text: &mut Option<String>) {
+        if let Self::Text(said) = self {
+            text.clone_from(said);
+        }
+    }
 }
 
 /// An edit that can be made.
 struct Edit {
     subject: Option<String>,
-    goal: Option<Option<String>>,
+    goal: Said,
     duration_minutes: Option<i32>,
     break_minutes: Option<i32>,
     tags: Option<Vec<String>>,
-    reflection: Option<Option<String>>,
+    reflection: Said,
     status: Option<Status>,
 }
 
@@ -77,11 +105,11 @@ impl TryFrom<UpdateFocusRequest> for Edit {
         let mut violations = Violations::new();
         let edit = Self {
             subject: request.subject.and_then(|subject| parse_subject(Some(&subject), &mut violations)),
-            goal: request.goal.map(|goal| goal.and_then(|goal| parse_goal(&goal, &mut violations))),
+            goal: request.goal.parse(|goal| parse_goal(goal, &mut violations)),
             duration_minutes: request.duration.and_then(|minutes| parse_duration(Some(minutes), &mut violations)),
             break_minutes: request.break_duration.and_then(|minutes| parse_break(minutes, &mut violations)),
             tags: request.tags.map(|tags| parse_tags(&tags, &mut violations)),
-            reflection: request.reflection.map(|text| text.and_then(|text| parse_reflection(&text, &mut violations))),
+            reflection: request.reflection.parse(|text| parse_reflection(text, &mut violations)),
             status: request.status.and_then(|status| Status::parse(Some(&status), &mut violations)),
         };
         check_instant(request.updated_at.as_deref(), "/updated_at", &mut violations);
@@ -104,7 +132,7 @@ impl Edit {
         if let Some(status) = self.status {
             focus = focus.become_status(status, now)?;
         }
-        let is_thought_about = matches!(self.reflection, Some(Some(_)));
+        let is_thought_about = matches!(self.reflection, Said::Text(Some(_)));
         if is_thought_about && matches!(focus.state, State::Ended { how: End::Completed, .. }) {
             focus = focus.become_status(Status::Reviewed, now)?;
         }
@@ -112,15 +140,11 @@ impl Edit {
         if let Some(subject) = &self.subject {
             row.subject.clone_from(subject);
         }
-        if let Some(goal) = &self.goal {
-            row.goal.clone_from(goal);
-        }
         if let Some(tags) = &self.tags {
             row.tags.clone_from(tags);
         }
-        if let Some(reflection) = &self.reflection {
-            row.reflection.clone_from(reflection);
-        }
+        self.goal.apply(&mut row.goal);
+        self.reflection.apply(&mut row.reflection);
         Ok(row)
     }
 }
