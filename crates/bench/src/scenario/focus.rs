@@ -34,7 +34,7 @@ const LEAD_SECONDS: f64 = 4.0;
 /// How often the end of a burst is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// Longest wait for the end.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {

@@ -90,7 +90,7 @@ async fn postgresql_dies_in_the_middle_of_ten_thousand_completions() {
     ] {
         assert_eq!(number(&stack, query).await, Some(expected), "{what}");
     }
-    eventually(Duration::from_secs(60), || async { number(&stack, "SELECT count(*) FROM outbox").await == Some(0) })
+    eventually(Duration::from_mins(1), || async { number(&stack, "SELECT count(*) FROM outbox").await == Some(0) })
         .await;
     // Who was in the middle of a session still is.
     let current = kim.get("/session/current").await.ok(200);

@@ -12,18 +12,19 @@ use crate::{
 async fn past(stage: &Stage, client: &TestClient, tags: &str, spans: &[(&str, &str)]) {
     let (id, owner) = (stage.clock.uuid(), client.user_id);
     let (begun, ended) = (spans[0].0, spans.last().unwrap().1);
-    let mut sql = format!(
+    let session = format!(
         "INSERT INTO focus_sessions (id, user_id, subject, duration_minutes, break_minutes, tags, status, ended_at, \
          created_at, updated_at) VALUES ('{id}', '{owner}', 'p', 180, 5, '{tags}', 'completed', '{ended}', '{begun}', \
          '{ended}');"
     );
-    for (from, until) in spans {
-        sql += &format!(
+    let spans = spans.iter().map(|(from, until)| {
+        format!(
             "INSERT INTO focus_intervals (session_id, started_at, ended_at, user_id) \
              VALUES ('{id}', '{from}', '{until}', '{owner}');"
-        );
-    }
-    execute(stage, &sql).await;
+        )
+    });
+    let sql: Vec<_> = std::iter::once(session).chain(spans).collect();
+    execute(stage, &sql.concat()).await;
 }
 
 async fn stats(client: &TestClient, tz: &str, start: &str, end: &str) -> Value {

@@ -220,15 +220,17 @@ async fn of_many_that_notice_at_once_one_completes() {
         ids.push(path.rsplit('/').next().unwrap().parse::<uuid::Uuid>().unwrap());
     }
     let pg = stage.pg();
-    let notice = || async { complete::named(&mut *pg.conn().await.unwrap(), &ids).await.unwrap().len() };
+    let notice = || async { complete::named(&mut pg.conn().await.unwrap(), &ids).await.unwrap().len() };
     assert_eq!(notice().await, 0, "nothing is over");
     let_pass(&stage, 1_500).await;
     let overdue = || async {
         let grace = chrono::TimeDelta::zero();
-        complete::overdue(&mut *pg.conn().await.unwrap(), grace, 100).await.unwrap().len()
+        complete::overdue(&mut pg.conn().await.unwrap(), grace, 100).await.unwrap().len()
     };
-    let (a, b, c, d, e) = tokio::join!(notice(), overdue(), notice(), overdue(), notice());
-    assert_eq!(a + b + c + d + e, 3);
+    let (named, found) = tokio::join!(async { tokio::join!(notice(), notice(), notice()) }, async {
+        tokio::join!(overdue(), overdue())
+    });
+    assert_eq!(named.0 + named.1 + named.2 + found.0 + found.1, 3);
     assert_eq!(number(&stage, "SELECT count(*) AS number FROM outbox").await, 3);
     assert_eq!(number(&stage, "SELECT max(version) AS number FROM focus_sessions").await, 3);
 }
