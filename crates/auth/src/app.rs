@@ -7,6 +7,7 @@ use chassis::{
     cli::Program,
     client::Peer,
     clock::Clock,
+    mac::Mac,
     outbox::Outbox,
     pg::PgConfig,
     problem::{Outcome, Problem},
@@ -19,7 +20,7 @@ use domain::principal::Service;
 use utoipa::OpenApi as _;
 
 use crate::{
-    audit, commands, config::AuthConfig, delivery, google::GoogleLogin, limits::Limits, mac::Mac, mail::mailer::Mailer,
+    audit, commands, config::AuthConfig, delivery, google::GoogleLogin, limits::Limits, mail::mailer::Mailer,
     password::Passwords, prune, routes,
 };
 
@@ -80,8 +81,8 @@ impl App {
         let google = GoogleLogin::new(&config.google, &config.access, &config.public_url, clock.clone())?;
         Ok(Self {
             tokens: config.access.tokens(),
-            refresh_mac: Mac::new(&config.access, "refresh token"),
-            code_mac: Mac::new(&config.access, "mailed code"),
+            refresh_mac: config.access.mac("refresh token"),
+            code_mac: config.access.mac("mailed code"),
             passwords: Passwords::new(config.password_hashes_at_once)?,
             limits: Arc::new(Limits::new(ground.redis.clone(), config.rate_limits)),
             mailer: Mailer::new(&config.mail)?.map(Arc::new),

@@ -13,7 +13,6 @@ pub mod delivery;
 pub mod google;
 pub mod limits;
 pub mod login;
-pub mod mac;
 pub mod mail;
 pub mod password;
 pub mod person;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config::Faults,
     jwt::{self, Expected, Refused, Registered},
+    mac::Mac,
 };
 
 const EXPECTED: Expected<'static> = Expected { typ: "at+jwt", issuer: "maru-auth", audience: "maru" };
@@ -44,6 +45,11 @@ impl AccessConfig {
             Some(previous) => tokens.accepting(previous),
             None => tokens,
         }
+    }
+
+    /// Derives the key of another purpose from these secrets.
+    pub fn mac(&self, purpose: &str) -> Mac {
+        Mac::new(&self.jwt_secret, self.jwt_secret_previous.as_ref(), purpose)
     }
 }
 

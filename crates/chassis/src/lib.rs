@@ -17,6 +17,7 @@ pub mod idempotency;
 pub mod jwt;
 pub mod lifecycle;
 pub mod limit;
+pub mod mac;
 mod meter;
 pub mod migrate;
 pub mod openapi;

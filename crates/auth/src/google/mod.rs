@@ -18,6 +18,7 @@ use actix_web::web::{self, ServiceConfig};
 use chassis::{
     access::AccessConfig,
     clock::Clock,
+    mac::Mac,
     problem::{Outcome, Problem},
 };
 use domain::fault::{Fault, Kind};
@@ -25,7 +26,6 @@ use secrecy::SecretString;
 use url::Url;
 
 use self::{config::GoogleConfig, keys::Keys, peer::Google};
-use crate::mac::Mac;
 
 /// There is no client id to log in with.
 pub const GOOGLE_LOGIN_NOT_CONFIGURED: Fault = Fault::new(
@@ -84,7 +84,7 @@ impl GoogleLogin {
             redirect_uris: if configured.is_empty() { vec![own] } else { configured },
             keys: Keys::new(config.google_jwks_url.clone(), peer.clone(), clock),
             peer,
-            nonce_mac: Mac::new(access, "google nonce"),
+            nonce_mac: access.mac("google nonce"),
         }))
     }
 

@@ -4,10 +4,9 @@
 //! forged one is refused without a look into the database.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chassis::mac::Mac;
 use domain::ids::LoginId;
 use uuid::Uuid;
-
-use crate::mac::Mac;
 
 const PREFIX: &str = "rt1";
 /// Longer than any token of ours.
@@ -64,7 +63,7 @@ mod tests {
             jwt_secret: SecretString::from(secret),
             jwt_secret_previous: previous.map(SecretString::from),
         };
-        Mac::new(&access, purpose)
+        access.mac(purpose)
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use chassis::problem::Outcome;
+use chassis::{mac::Mac, problem::Outcome};
 use chrono::{DateTime, Utc};
 use diesel::{BoolExpressionMethods, ExpressionMethods, OptionalExtension, QueryDsl, upsert::excluded};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -17,7 +17,7 @@ use domain::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{account::store::User, mac::Mac, schema::action_codes};
+use crate::{account::store::User, schema::action_codes};
 
 /// Letters and digits that no font confuses: 32 of them, 5 bits each.
 const ALPHABET: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn a_code_has_eight_readable_characters_and_one_purpose() {
         let access = AccessConfig { jwt_secret: SecretString::from("a secret"), jwt_secret_previous: None };
-        let mac = Mac::new(&access, "codes");
+        let mac = access.mac("codes");
         let id = chassis::clock::Clock::system().uuid();
         let code = write(&mac, id, Purpose::VerifyEmail, "a@b.kr");
         assert_eq!(code.len(), LENGTH);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use auth::{login::refresh_token::RefreshToken, mac::Mac};
+use auth::login::refresh_token::RefreshToken;
 use chassis::access::{Access, AccessConfig, AccessTokens};
 use deadpool_redis::redis::cmd;
 use diesel::{
@@ -105,7 +105,7 @@ pub(crate) async fn seen(stage: &Stage, app: &TestApp, login_id: LoginId, refres
 /// Writes a refresh token with the service's own key.
 pub(crate) fn written(login_id: LoginId, counter: u32, secret: &str) -> String {
     let access = AccessConfig { jwt_secret: SecretString::from(secret), jwt_secret_previous: None };
-    RefreshToken { login_id, counter }.write(&Mac::new(&access, "refresh token"))
+    RefreshToken { login_id, counter }.write(&access.mac("refresh token"))
 }
 
 /// Reads an answer's access token the way the gateway does, whatever the role.
