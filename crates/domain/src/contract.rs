@@ -77,6 +77,29 @@ pub struct TicketRedemption {
     pub ticket: String,
 }
 
+/// The answer of `GET /internal/users/{id}/card`: what may be shown of a person to whoever comes to their session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UserCard {
+    /// Display name.
+    pub name: String,
+}
+
+/// A ticket for one socket or stream: the answer of `POST /auth/ws-ticket`, and of the routes that give one out.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct StreamTicket {
+    /// As `Sec-WebSocket-Protocol: ticket.<ticket>` or `?ticket=<ticket>`.
+    pub ticket: String,
+    /// Seconds until it ends.
+    pub expires_in: u32,
+}
+
+/// The answer of `GET /internal/events/{event_id}/ticket-holders/{user_id}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TicketHolder {
+    /// Whether the person has a confirmed ticket to the event.
+    pub has_ticket: bool,
+}
+
 /// The answer of `GET /internal/users/{id}/export`: all that one service knows about a person.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct UserExport {

@@ -52,6 +52,8 @@ ids! {
     SessionId
     /// A focus session.
     FocusId
+    /// Somebody who has come into a session by its code.
+    ParticipantId
     /// An event that tickets are sold for.
     EventId
     /// One seat of one event.

@@ -1,4 +1,4 @@
-//! Lists: how many at once.
+//! Lists: how many at once, and from where.
 
 use crate::fault::Violations;
 
@@ -28,6 +28,23 @@ impl Limit {
     pub const fn rows(self) -> i64 {
         self.0
     }
+}
+
+/// Reads `?offset=`; from the beginning when absent.
+///
+/// # Errors
+/// A negative offset is refused.
+pub fn parse_offset(asked: Option<i64>) -> Result<i64, Violations> {
+    let offset = asked.unwrap_or_default();
+    let mut violations = Violations::new();
+    violations.require(
+        offset >= 0,
+        "?offset",
+        "out_of_range",
+        "offset은 0 이상이어야 합니다.",
+        "The offset is not negative.",
+    );
+    violations.into_result().map(|()| offset)
 }
 
 #[cfg(test)]

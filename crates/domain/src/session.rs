@@ -1,5 +1,7 @@
 //! What a session is: a conversation or talk with a type, settings and a code that lets an audience in.
 
+pub mod lifecycle;
+pub mod participant;
 mod settings;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,8 @@ pub const TAGS_MAX: usize = 50;
 pub const TAG_MAX: usize = 50;
 /// Most bytes of a free document (settings, a part of the metadata, a summary), written as JSON.
 pub const DOCUMENT_MAX_BYTES: usize = 32 * 1024;
+/// Most bytes of a session's settings: a whole document laid over the defaults of its type.
+pub const SETTINGS_MAX_BYTES: usize = DOCUMENT_MAX_BYTES + 4 * 1024;
 /// Most levels of a free document.
 pub const DOCUMENT_MAX_DEPTH: usize = 8;
 
@@ -101,9 +105,14 @@ impl SessionStatus {
         }
     }
 
+    /// Returns the status of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.name() == name)
+    }
+
     /// Reads a status's name, recording a violation at `pointer` when there is none of that name.
     pub fn parse(name: &str, pointer: &str, violations: &mut Violations) -> Option<Self> {
-        let found = Self::ALL.into_iter().find(|status| status.name() == name);
+        let found = Self::named(name);
         violations.require(
             found.is_some(),
             pointer,
@@ -124,6 +133,8 @@ impl SessionCode {
     pub const ALPHABET: [u8; 31] = *b"23456789ABCDEFGHJKMNPQRSTUVWXYZ";
     /// Characters of a code; the alphabet makes 887 million of them.
     pub const LENGTH: usize = 6;
+    /// Longest text that is looked at for a code, bytes; there is room for much spacing.
+    const TYPED_MAX: usize = 64;
 
     /// Makes a code of random bytes; nothing when they run out.
     ///
@@ -138,6 +149,19 @@ impl SessionCode {
             .take(Self::LENGTH)
             .collect();
         (code.len() == Self::LENGTH).then_some(Self(code))
+    }
+
+    /// Reads a code the way people type one: in any case, with spaces and hyphens in it. Codes that are not drawn any
+    /// more (with `0` or `O`) are still codes.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.len() > Self::TYPED_MAX {
+            return None;
+        }
+        let typed = text.chars().filter(|letter| !letter.is_whitespace() && *letter != '-');
+        let code: String = typed.map(|letter| letter.to_ascii_uppercase()).collect();
+        let sound = code.len() == Self::LENGTH
+            && code.bytes().all(|letter| letter.is_ascii_uppercase() || letter.is_ascii_digit());
+        sound.then_some(Self(code))
     }
 
     /// Returns the six characters.
@@ -221,6 +245,17 @@ pub fn check_document(document: &Value, pointer: &str, violations: &mut Violatio
         "not_allowed",
         "32 KiB, 8단계 이내여야 하며 NUL 문자를 쓸 수 없습니다.",
         "Has at most 32 KiB and 8 levels, and no NUL character.",
+    );
+}
+
+/// Checks settings onto which others were laid, recording a violation at `pointer` when they have grown too large.
+pub fn check_settings(settings: &Value, pointer: &str, violations: &mut Violations) {
+    violations.require(
+        settings.to_string().len() <= SETTINGS_MAX_BYTES,
+        pointer,
+        "too_large",
+        "설정은 모두 합해 36 KiB 이내여야 합니다.",
+        "All settings together have at most 36 KiB.",
     );
 }
 
@@ -309,7 +344,28 @@ mod tests {
         assert_eq!(drawn(&[0, 0, 0, 0, 0]), None);
     }
 
+    #[test]
+    fn a_code_is_read_as_people_type_it_and_nothing_else_is() {
+        let read = |text: &str| SessionCode::parse(text).map(|code| code.as_str().to_owned());
+        for typed in ["AB23CD", "ab23cd", " AB2-3CD ", "a b 2 3 c d", "ab-23-cd"] {
+            assert_eq!(read(typed).as_deref(), Some("AB23CD"), "{typed}");
+        }
+        assert_eq!(read("o0i1L5").as_deref(), Some("O0I1L5"));
+        let bad =
+            ["", "AB23C", "AB23CDE", "AB23C_", "ＡＢ２３ＣＤ", "가나다라마바", "AB23Cſ", "AB23C😀", &" ".repeat(80)];
+        for text in bad {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn any_text_is_looked_at_for_a_code_without_a_panic(text in ".*") {
+            if let Some(code) = SessionCode::parse(&text) {
+                prop_assert_eq!(SessionCode::parse(code.as_str()), Some(code));
+            }
+        }
+
         #[test]
         fn every_code_is_six_of_the_alphabet(bytes in proptest::collection::vec(any::<u8>(), 64)) {
             let code = SessionCode::draw(bytes).unwrap();
