@@ -144,6 +144,8 @@ macro_rules! peers {
 peers! {
     /// The gateway on its own account, and no other process of ours.
     GatewayPeer is Gateway
+    /// The session service on its own account, and no other process of ours.
+    SessionPeer is Session
     /// The auth service on its own account, and no other process of ours: it answers for accounts, and for their end.
     AuthPeer is Auth
 }

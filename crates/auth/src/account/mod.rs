@@ -1,5 +1,6 @@
 //! Accounts: one per e-mail address, whatever its case. The database's unique key decides who was first.
 
+pub mod card;
 pub mod me;
 pub mod register;
 pub mod store;
@@ -20,7 +21,8 @@ const PHONE_MAX: usize = 24;
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(web::resource("/register").post(register::register))
         .service(web::resource("/user/me").get(me::me).patch(update::update).delete(person::erase::erase))
-        .service(web::resource("/auth/me").get(me::me));
+        .service(web::resource("/auth/me").get(me::me))
+        .service(web::resource("/internal/users/{id}/card").get(card::card));
     for prefix in ALIASES {
         cfg.service(web::resource(format!("{prefix}/register")).post(register::register))
             .service(web::resource(format!("{prefix}/me")).get(me::me));

@@ -15,13 +15,11 @@ use chassis::{
 };
 use deadpool_redis::redis::cmd;
 use domain::{
-    contract::TicketRedemption,
+    contract::{StreamTicket, TicketRedemption},
     fault::{Fault, Kind},
     principal::Principal,
 };
-use serde::Serialize;
 use sha2::{Digest, Sha256};
-use utoipa::ToSchema;
 
 use crate::app::App;
 
@@ -34,19 +32,10 @@ const BYTES: usize = 24;
 pub const INVALID_TICKET: Fault =
     Fault::new(Kind::Unauthenticated, "invalid_ticket", "유효하지 않은 티켓입니다.", "The ticket is not valid.");
 
-/// A ticket for one socket or stream.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct TicketView {
-    /// As `Sec-WebSocket-Protocol: ticket.<ticket>` or `?ticket=<ticket>`.
-    ticket: String,
-    /// Seconds until it ends.
-    expires_in: u32,
-}
-
-/// Gives a ticket to whoever is logged in.
+/// Gives a ticket to whoever is logged in, for one socket or stream.
 #[utoipa::path(
     post, path = "/auth/ws-ticket", tag = "logins", security(("bearer" = [])),
-    responses((status = 200, body = TicketView))
+    responses((status = 200, body = StreamTicket))
 )]
 pub async fn give(app: Data<App>, person: Person) -> Outcome<HttpResponse> {
     let mut bytes = [0; BYTES];
@@ -56,7 +45,7 @@ pub async fn give(app: Data<App>, person: Person) -> Outcome<HttpResponse> {
     let mut keep = cmd("SET");
     keep.arg(key(&app, &ticket)).arg(holder).arg("EX").arg(LIFE_SECONDS);
     app.ground.redis.run::<()>(&keep).await?;
-    Ok(HttpResponse::Ok().json(TicketView { ticket, expires_in: LIFE_SECONDS }))
+    Ok(HttpResponse::Ok().json(StreamTicket { ticket, expires_in: LIFE_SECONDS }))
 }
 
 /// Takes a ticket in and says whose it was.
