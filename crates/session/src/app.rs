@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use chassis::{
-    cli::Program, clock::Clock, idempotency, pg::PgConfig, problem::Outcome, server::Bound, service::Foundation,
-    telemetry::TelemetryConfig,
+    cli::Program, clock::Clock, idempotency, mac::Mac, pg::PgConfig, problem::Outcome, server::Bound,
+    service::Foundation, telemetry::TelemetryConfig,
 };
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use domain::principal::Service;
@@ -12,7 +12,11 @@ use utoipa::OpenApi as _;
 
 use crate::{
     config::SessionConfig,
-    development, focus, routes,
+    development, focus,
+    participants::{self, names::Names},
+    peers::Peers,
+    qr::Pictures,
+    routes,
     sessions::codes::Codes,
     stream::rooms::Rooms,
     timer::announce::{self, Alarm},
@@ -36,6 +40,14 @@ pub struct App {
     pub alarm: Alarm,
     /// Where changes of focus sessions are told.
     pub focus: focus::Effects,
+    /// Draws join links.
+    pub pictures: Arc<Pictures>,
+    /// The key of participants' tokens.
+    pub participant_mac: Mac,
+    /// The services it asks.
+    pub peers: Arc<Peers>,
+    /// The names of presenters.
+    pub names: Arc<Names>,
 }
 
 /// Builds the service and starts to listen.
@@ -53,11 +65,16 @@ impl App {
     /// Returns a problem when a URL or key cannot be read.
     pub fn new(config: SessionConfig, clock: Clock) -> Outcome<Self> {
         let ground = Foundation::new(Service::Session, config.base.clone(), clock.clone())?;
+        let pictures = Arc::new(Pictures::new(&config.public_base_url));
         Ok(Self {
-            rooms: Rooms::new(ground.pg.clone(), ground.redis.clone(), ground.lifecycle.clone()),
-            focus: focus::Effects::new(&ground.redis, clock),
+            rooms: Rooms::new(ground.pg.clone(), ground.redis.clone(), ground.lifecycle.clone(), Arc::clone(&pictures)),
+            focus: focus::Effects::new(&ground.redis, clock.clone()),
             alarm: Alarm::default(),
             codes: Codes::random(),
+            pictures,
+            participant_mac: config.participants.mac(),
+            peers: Arc::new(Peers::new(&config, &clock)?),
+            names: Arc::new(Names::new(clock)),
             config: Arc::new(config),
             ground,
         })
@@ -72,6 +89,7 @@ impl App {
         self.rooms.start();
         announce::start(&self);
         focus::watch::start(&self);
+        participants::prune::start(&self);
         self.answer()
     }
 

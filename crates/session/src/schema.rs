@@ -48,6 +48,28 @@ diesel::table! {
         ended_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        active_since -> Nullable<Timestamptz>,
+        active_ms -> BigInt,
+        participant_count -> Integer,
+    }
+}
+
+diesel::table! {
+    session_codes (code) {
+        code -> Text,
+        released_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    participants (id) {
+        id -> Uuid,
+        session_id -> Uuid,
+        user_id -> Nullable<Uuid>,
+        display_name -> Text,
+        joined_at -> Timestamptz,
+        left_at -> Nullable<Timestamptz>,
+        join_key -> Nullable<Binary>,
     }
 }
 
@@ -119,6 +141,7 @@ diesel::table! {
 
 diesel::joinable!(focus_intervals -> focus_sessions (session_id));
 diesel::joinable!(timers -> sessions (session_id));
+diesel::joinable!(participants -> sessions (session_id));
 diesel::allow_tables_to_appear_in_same_query!(focus_intervals, focus_sessions);
-diesel::allow_tables_to_appear_in_same_query!(sessions, timers);
+diesel::allow_tables_to_appear_in_same_query!(sessions, timers, participants);
 diesel::allow_tables_to_appear_in_same_query!(sessions, feedback_settings, feedback_states);

@@ -23,12 +23,21 @@ use crate::{
     app::App,
     feedback::export::{self as feedback, ExportedFeedback},
     focus,
+    participants::{
+        self,
+        person::{ExportedPlace, Places},
+    },
     sessions::store::Session,
     timer,
 };
 
 /// The part of the document that holds sessions.
 const SESSIONS: &str = "sessions";
+
+/// The part that holds who came to those.
+const PARTICIPANTS: &str = "participants";
+/// The part that holds the places the person has taken in sessions.
+const JOINED: &str = "joined";
 
 /// A session with everything that is kept of it.
 #[derive(Serialize)]
@@ -84,7 +93,7 @@ pub async fn export(app: Data<App>, _auth: AuthPeer, id: Path<UserId>) -> Outcom
 }
 
 async fn collect(conn: &mut AsyncPgConnection, person: UserId) -> Outcome<Value> {
-    let mut document = ExportDocument::new(&[SESSIONS, focus::person::FOCUS_SESSIONS]);
+    let mut document = ExportDocument::new(&[SESSIONS, focus::person::FOCUS_SESSIONS, PARTICIPANTS, JOINED]);
     let mut last = None;
     'pages: loop {
         let page = store::list(conn, person, last).await?;
@@ -108,7 +117,30 @@ async fn collect(conn: &mut AsyncPgConnection, person: UserId) -> Outcome<Value>
         }
     }
     focus::person::show(conn, person, &mut document).await?;
+    collect_places(conn, &mut document, JOINED, Places::TakenBy(person)).await?;
+    collect_places(conn, &mut document, PARTICIPANTS, Places::InSessionsOf(person)).await?;
     Ok(document.into_value())
+}
+
+async fn collect_places(
+    conn: &mut AsyncPgConnection,
+    document: &mut ExportDocument,
+    part: &'static str,
+    places: Places,
+) -> Outcome<()> {
+    let mut last = None;
+    loop {
+        let page = participants::person::list(conn, places, last).await?;
+        last = page.last().map(|place| place.id);
+        if last.is_none() {
+            return Ok(());
+        }
+        for place in page {
+            if !document.push(part, &ExportedPlace::from(place)).map_err(Problem::unexpected)? {
+                return Ok(());
+            }
+        }
+    }
 }
 
 async fn timers(conn: &mut AsyncPgConnection, sessions: &[Session]) -> Outcome<HashMap<Uuid, Reading>> {

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::{
     feedback::store as feedback,
     schema::{sessions, timers},
-    sessions::store::Session,
+    sessions::{codes, store::Session},
 };
 
 /// Sessions that are read at once; the free documents of one may have 200 kB.
@@ -52,8 +52,8 @@ pub struct Deleted {
     pub feedback: feedback::Erased,
 }
 
-/// Deletes some of a person's sessions with their timers and feedback. Sessions with more cues than are erased at once
-/// stay for the next call.
+/// Deletes some of a person's sessions with their timers, feedback and participants, and keeps their codes back. Sessions
+/// with more cues than are erased at once stay for the next call.
 ///
 /// # Errors
 /// Returns a problem when the database is away.
@@ -72,8 +72,12 @@ pub async fn delete_some(conn: &mut AsyncPgConnection, owner: UserId) -> Outcome
         return Ok(Deleted { feedback, ..Deleted::default() });
     }
     let timers = diesel::delete(timers::table.filter(timers::session_id.eq_any(&some))).execute(conn).await?;
-    let sessions = diesel::delete(sessions::table.filter(sessions::id.eq_any(&some))).execute(conn).await?;
-    Ok(Deleted { sessions, timers, feedback })
+    let codes: Vec<String> = diesel::delete(sessions::table.filter(sessions::id.eq_any(&some)))
+        .returning(sessions::session_code)
+        .get_results(conn)
+        .await?;
+    codes::store::retire(conn, &codes).await?;
+    Ok(Deleted { sessions: codes.len(), timers, feedback })
 }
 
 /// Returns whether a person has a session.

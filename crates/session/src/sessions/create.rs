@@ -146,7 +146,7 @@ async fn once(app: &App, owner: UserId, draft: Draft, attempt: &Attempt) -> Outc
             return Outcome::Ok(answer);
         }
         let session = insert(app, conn, new).await?;
-        let answer = Answer::created(&SessionView::from(session))?;
+        let answer = Answer::created(&SessionView::new(session, &app.pictures))?;
         attempt.keep(conn, &answer).await?;
         Ok(answer)
     })

@@ -5,17 +5,17 @@ use actix_web::{
     web::{Data, Query},
 };
 use chassis::{
+    page::at,
     principal::Person,
     problem::{Outcome, ProblemView},
 };
 use domain::{
     fault::Violations,
-    ids::UserId,
+    ids::{SessionId, UserId},
     page::Limit,
     session::{SessionStatus, SessionType},
 };
 use serde::Deserialize;
-use url::form_urlencoded;
 use utoipa::IntoParams;
 
 use super::{
@@ -46,6 +46,9 @@ pub struct ListSessionsQuery {
     limit: Option<i64>,
     /// How many to skip.
     offset: Option<i64>,
+    /// As `Link` gives it: what follows the page before, whatever was added since.
+    #[param(value_type = Option<Uuid>)]
+    cursor: Option<SessionId>,
     /// `created_at` (when left out), `updated_at` or `title`.
     sort: Option<String>,
     /// `desc` (when left out) or `asc`, in any case.
@@ -66,11 +69,18 @@ impl ListSessionsQuery {
             "offset은 0 이상이어야 합니다.",
             "The offset is not negative.",
         );
+        violations.require(
+            self.offset.is_none() || self.cursor.is_none(),
+            "?cursor",
+            "with_offset",
+            "cursor와 offset은 함께 쓸 수 없습니다.",
+            "A cursor and an offset do not go together.",
+        );
         let sort = parse_sort(self.sort.as_deref(), &mut violations);
         let descending = parse_order(self.order.as_deref(), &mut violations);
         violations.into_result()?;
         let filter = Filter { owner, kind, status, is_active: self.is_active };
-        Ok((filter, Page { sort, descending, limit, offset }))
+        Ok((filter, Page { sort, descending, limit, offset, after: None }))
     }
 }
 
@@ -117,22 +127,30 @@ pub async fn list(
     req: HttpRequest,
     query: Query<ListSessionsQuery>,
 ) -> Outcome<HttpResponse> {
-    let (filter, page) = query.parse(person.0.user_id)?;
+    let (filter, mut page) = query.parse(person.0.user_id)?;
     let mut conn = app.ground.pg.conn().await?;
+    if let Some(cursor) = query.cursor {
+        let last = store::find(&mut conn, person.0.user_id, cursor).await?;
+        page.after = Some(last.ok_or_else(unknown_cursor)?);
+    }
+    let (limit, offset) = (page.limit.rows(), page.offset);
     let total = store::count(&mut conn, filter).await?;
-    let sessions = store::list(&mut conn, filter, page).await?;
-    let views: Vec<_> = sessions.into_iter().map(SessionView::from).collect();
-    let next = page.offset.saturating_add(page.limit.rows());
-    let next = (next < total).then(|| at_offset(&req, next));
+    // One more than is shown tells whether there is more.
+    let mut sessions = store::list(&mut conn, filter, page).await?;
+    let last = usize::try_from(limit).unwrap_or(usize::MAX);
+    let is_more = sessions.len() > last;
+    sessions.truncate(last);
+    let next = sessions.last().filter(|_| is_more).map(|last| match query.offset {
+        Some(_) => at(&req, "offset", &offset.saturating_add(limit).to_string()),
+        None => at(&req, "cursor", &last.id.to_string()),
+    });
+    let views: Vec<_> = sessions.into_iter().map(|session| SessionView::new(session, &app.pictures)).collect();
     Ok(chassis::page::answer(&views, total, next))
 }
 
-/// Returns the request's own path and query with another offset.
-fn at_offset(req: &HttpRequest, offset: i64) -> String {
-    let asked = form_urlencoded::parse(req.query_string().as_bytes()).filter(|(name, _)| name != "offset");
-    let query = form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(asked)
-        .append_pair("offset", &offset.to_string())
-        .finish();
-    format!("{}?{query}", req.path())
+/// No session of theirs, or none any more.
+fn unknown_cursor() -> Violations {
+    let mut violations = Violations::new();
+    violations.add("?cursor", "unknown", "cursor 값을 확인해 주세요.", "There is no such cursor.");
+    violations
 }

@@ -1,13 +1,19 @@
 //! Sessions: one resource for conversations and for talks before an audience.
 //!
 //! A session belongs to one person; to everybody else it does not exist. Its settings begin as those of its type with
-//! the person's own laid over them, and its code is unique by constraint.
+//! the person's own laid over them, its code is unique by constraint, and how it goes on the domain's rule decides under
+//! the lock of its row.
 
+mod change;
 pub mod codes;
 pub mod create;
+pub mod delete;
+pub mod lifecycle;
 pub mod list;
 pub mod show;
 pub mod store;
+pub mod summary;
+pub mod update;
 
 use actix_web::web::{self, ServiceConfig};
 use domain::{
@@ -19,13 +25,19 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::qr::Pictures;
+
 /// The collection; its clients write it with and without the slash.
 const COLLECTION: [&str; 2] = ["/api/v1/sessions", "/api/v1/sessions/"];
 
 /// Mounts the routes of sessions.
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(web::resource(COLLECTION).post(create::create).get(list::list))
-        .service(web::resource("/api/v1/sessions/{id}").get(show::show));
+        .service(web::resource("/api/v1/sessions/{id}").get(show::show).put(update::update).delete(delete::delete))
+        .service(web::resource("/api/v1/sessions/{id}/activate").post(lifecycle::activate))
+        .service(web::resource("/api/v1/sessions/{id}/deactivate").post(lifecycle::deactivate))
+        .service(web::resource("/api/v1/sessions/{id}/end").post(lifecycle::end))
+        .service(web::resource("/api/v1/sessions/{id}/summary").put(summary::summarise));
 }
 
 /// A session as its owner sees it; instants stand under both names the documents' clients read.
@@ -51,7 +63,7 @@ pub struct SessionView {
     pub qr_code_url: Option<String>,
     /// Whether its status is `active`.
     pub is_active: bool,
-    /// How many have joined.
+    /// How many are in it.
     pub participant_count: u32,
     /// The ticketed event whose holders may join.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,11 +81,11 @@ pub struct SessionView {
     pub start_time: Option<Instant>,
     /// The same.
     pub started_at: Option<Instant>,
-    /// When it stopped.
+    /// Since when it stands still or is over.
     pub end_time: Option<Instant>,
     /// The same.
     pub ended_at: Option<Instant>,
-    /// Whole seconds from beginning to end.
+    /// Whole seconds in which it was active, once it stands still or is over.
     pub duration: Option<i64>,
     /// When it was made.
     pub created_at: Instant,
@@ -82,29 +94,27 @@ pub struct SessionView {
 }
 
 impl SessionView {
-    /// Returns how many have joined a session.
-    pub const fn participants_of(_session: &store::Session) -> u32 {
-        // There is no way to join yet, so nobody has.
-        0
+    /// Shows a session to its owner.
+    pub fn new(session: store::Session, pictures: &Pictures) -> Self {
+        let qr_code_url = pictures.data_url(&session.session_code);
+        Self::with_picture(session, qr_code_url)
     }
-}
 
-impl From<store::Session> for SessionView {
-    fn from(session: store::Session) -> Self {
+    /// Shows a session with the picture of its link.
+    pub fn with_picture(session: store::Session, qr_code_url: Option<String>) -> Self {
         let (started_at, ended_at) = (session.started_at.map(Instant), session.ended_at.map(Instant));
-        let duration = session.started_at.zip(session.ended_at).map(|(start, end)| (end - start).num_seconds().max(0));
+        let (is_active, duration) = (session.is_active(), session.standing().duration_seconds());
         Self {
-            participant_count: Self::participants_of(&session),
+            participant_count: session.participants(),
             id: session.id,
             user_id: session.user_id,
             title: session.title,
             description: session.description,
             r#type: session.kind,
-            is_active: session.status == SessionStatus::Active.name(),
+            is_active,
             status: session.status,
             session_code: session.session_code,
-            // No picture is drawn yet; the code says the same.
-            qr_code_url: None,
+            qr_code_url,
             event_id: session.event_id,
             settings: session.settings,
             metadata: session.metadata,

@@ -27,5 +27,5 @@ use crate::app::App;
 pub async fn show(app: Data<App>, person: Person, id: Path<SessionId>) -> Outcome<HttpResponse> {
     let mut conn = app.ground.pg.conn().await?;
     let session = store::find(&mut conn, person.0.user_id, *id).await?.ok_or(NOT_FOUND)?;
-    Ok(HttpResponse::Ok().json(SessionView::from(session)))
+    Ok(HttpResponse::Ok().json(SessionView::new(session, &app.pictures)))
 }

@@ -3,21 +3,23 @@
 use chassis::problem::Outcome;
 use chrono::{DateTime, Utc};
 use diesel::{
-    ExpressionMethods, Insertable, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper, pg::Pg,
+    BoolExpressionMethods, ExpressionMethods, Insertable, OptionalExtension, QueryDsl, Queryable, Selectable,
+    SelectableHelper, pg::Pg,
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::{
     ids::{SessionId, UserId},
     page::Limit,
-    session::{SessionCode, SessionStatus, SessionType},
+    session::{SessionCode, SessionStatus, SessionType, lifecycle::Standing},
 };
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::schema::sessions;
+use super::codes;
+use crate::{schema::sessions, timer::store::clock_timestamp};
 
 /// A session.
-#[derive(Clone, Debug, Queryable, Selectable)]
+#[derive(Clone, Debug, PartialEq, Queryable, Selectable)]
 #[diesel(table_name = sessions, check_for_backend(diesel::pg::Pg))]
 #[expect(missing_docs, reason = "the columns are described in the migration")]
 pub struct Session {
@@ -36,6 +38,41 @@ pub struct Session {
     pub ended_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
+    pub active_since: Option<DateTime<Utc>>,
+    pub active_ms: i64,
+    pub participant_count: i32,
+}
+
+impl Session {
+    /// Returns whether people may come in.
+    pub fn is_active(&self) -> bool {
+        self.status == SessionStatus::Active.name()
+    }
+
+    /// Returns how many are in it.
+    pub fn participants(&self) -> u32 {
+        u32::try_from(self.participant_count).unwrap_or_default()
+    }
+
+    /// Returns how it stands; a status this version does not know counts as over.
+    pub fn standing(&self) -> Standing {
+        Standing {
+            status: SessionStatus::named(&self.status).unwrap_or(SessionStatus::Ended),
+            started_at: self.started_at,
+            ended_at: self.ended_at,
+            active_since: self.active_since,
+            active_ms: self.active_ms,
+        }
+    }
+
+    /// Takes another standing.
+    pub fn stand(&mut self, standing: Standing) {
+        standing.status.name().clone_into(&mut self.status);
+        self.started_at = standing.started_at;
+        self.ended_at = standing.ended_at;
+        self.active_since = standing.active_since;
+        self.active_ms = standing.active_ms;
+    }
 }
 
 /// A session to be made; its code is drawn when it is written.
@@ -80,7 +117,7 @@ pub enum Sort {
 }
 
 /// Which part of a list is asked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Page {
     /// Ordered by this.
     pub sort: Sort,
@@ -88,15 +125,20 @@ pub struct Page {
     pub descending: bool,
     /// How many.
     pub limit: Limit,
-    /// How many come before.
+    /// How many are passed over.
     pub offset: i64,
+    /// Only what comes after this one.
+    pub after: Option<Session>,
 }
 
-/// Makes a session; nothing when its code is taken.
+/// Makes a session; nothing when its code is taken. Call within a transaction.
 ///
 /// # Errors
 /// Returns a problem when the database is away.
 pub async fn insert(conn: &mut AsyncPgConnection, new: &NewSession, code: &SessionCode) -> Outcome<Option<Session>> {
+    if !codes::store::take(conn, code).await? {
+        return Ok(None);
+    }
     let made = diesel::insert_into(sessions::table)
         .values((new, sessions::session_code.eq(code.as_str())))
         .on_conflict(sessions::session_code)
@@ -121,12 +163,89 @@ pub async fn find(conn: &mut AsyncPgConnection, owner: UserId, id: SessionId) ->
     Ok(found.optional()?)
 }
 
-/// Lists a part of a person's sessions.
+/// Finds the code of a person's session.
+///
+/// # Errors
+/// Returns a problem when the database is away.
+pub async fn find_code(conn: &mut AsyncPgConnection, owner: UserId, id: SessionId) -> Outcome<Option<String>> {
+    let own = sessions::table.filter(sessions::id.eq(id.0)).filter(sessions::user_id.eq(owner.0));
+    Ok(own.select(sessions::session_code).first(conn).await.optional()?)
+}
+
+/// Finds the session of a code, whoever's it is.
+///
+/// # Errors
+/// Returns a problem when the database is away.
+pub async fn find_by_code(conn: &mut AsyncPgConnection, code: &SessionCode) -> Outcome<Option<Session>> {
+    let found = sessions::table.filter(sessions::session_code.eq(code.as_str())).select(Session::as_select());
+    Ok(found.first(conn).await.optional()?)
+}
+
+/// Finds a person's session and keeps others from changing it until the transaction ends; with the database's time.
+///
+/// # Errors
+/// Returns a problem when the database is away.
+pub async fn lock(
+    conn: &mut AsyncPgConnection,
+    owner: UserId,
+    id: SessionId,
+) -> Outcome<Option<(Session, DateTime<Utc>)>> {
+    let found = sessions::table
+        .filter(sessions::id.eq(id.0))
+        .filter(sessions::user_id.eq(owner.0))
+        .select((Session::as_select(), clock_timestamp()))
+        .for_no_key_update()
+        .first(conn)
+        .await;
+    Ok(found.optional()?)
+}
+
+/// Writes what a locked session has become.
+///
+/// # Errors
+/// Returns a problem when the database is away.
+pub async fn rewrite(conn: &mut AsyncPgConnection, session: &Session) -> Outcome<()> {
+    diesel::update(sessions::table.find(session.id))
+        .set((
+            sessions::title.eq(&session.title),
+            sessions::description.eq(&session.description),
+            sessions::status.eq(&session.status),
+            sessions::settings.eq(&session.settings),
+            sessions::metadata.eq(&session.metadata),
+            sessions::summary.eq(&session.summary),
+            sessions::started_at.eq(session.started_at),
+            sessions::ended_at.eq(session.ended_at),
+            sessions::updated_at.eq(session.updated_at),
+            sessions::active_since.eq(session.active_since),
+            sessions::active_ms.eq(session.active_ms),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Deletes a person's session with all that belongs to it; its code is kept back. `false` when there is none.
+///
+/// # Errors
+/// Returns a problem when the database is away.
+pub async fn delete(conn: &mut AsyncPgConnection, owner: UserId, id: SessionId) -> Outcome<bool> {
+    let own = sessions::table.filter(sessions::id.eq(id.0)).filter(sessions::user_id.eq(owner.0));
+    let gone: Option<String> =
+        diesel::delete(own).returning(sessions::session_code).get_result(conn).await.optional()?;
+    let Some(code) = gone else { return Ok(false) };
+    codes::store::retire(conn, &[code]).await?;
+    Ok(true)
+}
+
+/// Lists a part of a person's sessions, and one more where there are more.
 ///
 /// # Errors
 /// Returns a problem when the database is away.
 pub async fn list(conn: &mut AsyncPgConnection, filter: Filter, page: Page) -> Outcome<Vec<Session>> {
-    let matching = matching(filter);
+    let matching = match &page.after {
+        Some(last) => beyond(matching(filter), last, page.sort, page.descending),
+        None => matching(filter),
+    };
     // The id is the second key, so that equal ones keep their order from page to page.
     let ordered = match (page.sort, page.descending) {
         (Sort::Created, true) => matching.order_by((sessions::created_at.desc(), sessions::id.desc())),
@@ -136,7 +255,7 @@ pub async fn list(conn: &mut AsyncPgConnection, filter: Filter, page: Page) -> O
         (Sort::Title, true) => matching.order_by((sessions::title.desc(), sessions::id.desc())),
         (Sort::Title, false) => matching.order_by((sessions::title.asc(), sessions::id.asc())),
     };
-    Ok(ordered.limit(page.limit.rows()).offset(page.offset).select(Session::as_select()).load(conn).await?)
+    Ok(ordered.limit(page.limit.rows() + 1).offset(page.offset).select(Session::as_select()).load(conn).await?)
 }
 
 /// Counts a person's sessions.
@@ -145,6 +264,43 @@ pub async fn list(conn: &mut AsyncPgConnection, filter: Filter, page: Page) -> O
 /// Returns a problem when the database is away.
 pub async fn count(conn: &mut AsyncPgConnection, filter: Filter) -> Outcome<i64> {
     Ok(matching(filter).count().get_result(conn).await?)
+}
+
+/// Leaves out what comes before a session, and the session.
+fn beyond(
+    query: sessions::BoxedQuery<'static, Pg>,
+    last: &Session,
+    sort: Sort,
+    descending: bool,
+) -> sessions::BoxedQuery<'static, Pg> {
+    use sessions::{created_at, id, title, updated_at};
+    // The first filter alone is what an index can seek by.
+    match (sort, descending) {
+        (Sort::Created, true) => {
+            let key = last.created_at;
+            query.filter(created_at.le(key)).filter(created_at.lt(key).or(id.lt(last.id)))
+        }
+        (Sort::Created, false) => {
+            let key = last.created_at;
+            query.filter(created_at.ge(key)).filter(created_at.gt(key).or(id.gt(last.id)))
+        }
+        (Sort::Updated, true) => {
+            let key = last.updated_at;
+            query.filter(updated_at.le(key)).filter(updated_at.lt(key).or(id.lt(last.id)))
+        }
+        (Sort::Updated, false) => {
+            let key = last.updated_at;
+            query.filter(updated_at.ge(key)).filter(updated_at.gt(key).or(id.gt(last.id)))
+        }
+        (Sort::Title, true) => {
+            let key = last.title.clone();
+            query.filter(title.le(key.clone())).filter(title.lt(key).or(id.lt(last.id)))
+        }
+        (Sort::Title, false) => {
+            let key = last.title.clone();
+            query.filter(title.ge(key.clone())).filter(title.gt(key).or(id.gt(last.id)))
+        }
+    }
 }
 
 fn matching(filter: Filter) -> sessions::BoxedQuery<'static, Pg> {

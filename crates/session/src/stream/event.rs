@@ -1,7 +1,8 @@
 //! What viewers are told.
 
 use chassis::problem::{Outcome, Problem};
-use serde::Serialize;
+use domain::ids::ParticipantId;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// What an event is about.
@@ -44,6 +45,13 @@ impl Topic {
     }
 }
 
+/// Who has left, as the log keeps it.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Left {
+    /// Who.
+    pub left: ParticipantId,
+}
+
 /// Something viewers are to be told.
 #[derive(Clone, Debug)]
 pub struct Event {
@@ -59,6 +67,15 @@ impl Event {
     /// The timer, the session or the number of participants is another now.
     pub const fn changed(topic: Topic) -> Self {
         Self { topic, body: None, once_key: None }
+    }
+
+    /// Somebody has left; who, only the room needs to know, to end their own streams.
+    ///
+    /// # Errors
+    /// Returns a problem when it cannot be written as JSON.
+    pub fn left(who: ParticipantId) -> Outcome<Self> {
+        let body = serde_json::to_value(Left { left: who }).map_err(Problem::unexpected)?;
+        Ok(Self { topic: Topic::Participants, body: Some(body), once_key: None })
     }
 
     /// There is advice for the owner.

@@ -15,11 +15,7 @@ use super::{
     event::Topic,
     store::{Entry, State},
 };
-use crate::{
-    feedback::CueView,
-    sessions::{SessionView, store::Session},
-    timer::TimerView,
-};
+use crate::{feedback::CueView, sessions::SessionView, timer::TimerView};
 
 /// What a viewer is told. Every frame has the number of the last event it knows of: whoever comes back names it, and
 /// gets what came after.
@@ -34,7 +30,7 @@ pub enum Frame<'a> {
         session: SessionFrame<'a>,
         /// The timer, once it was set up.
         timer: Option<TimerView>,
-        /// How many have joined.
+        /// How many are in it.
         participant_count: u32,
     },
     /// On every change of the timer, and each second while it runs.
@@ -144,15 +140,18 @@ pub struct Written {
 }
 
 impl<'a> SessionFrame<'a> {
-    fn new(session: &'a Session, reader: Reader) -> Self {
+    fn new(state: &'a State, reader: Reader) -> Self {
+        let session = &state.session;
         match reader {
-            Reader::Owner => Self::Owner(Box::new(SessionView::from(session.clone()))),
+            Reader::Owner => {
+                Self::Owner(Box::new(SessionView::with_picture(session.clone(), state.qr_code_url.clone())))
+            }
             Reader::Audience => Self::Audience(AudienceView {
                 id: session.id,
                 title: &session.title,
                 r#type: &session.kind,
                 status: &session.status,
-                is_active: session.status == SessionStatus::Active.name(),
+                is_active: session.is_active(),
                 started_at: session.started_at.map(Instant),
                 ended_at: session.ended_at.map(Instant),
             }),
@@ -168,7 +167,7 @@ impl State {
     }
 
     fn participant_count(&self) -> u32 {
-        SessionView::participants_of(&self.session)
+        self.session.participants()
     }
 
     /// Writes everything there is to know.
@@ -176,7 +175,7 @@ impl State {
     /// # Errors
     /// Returns a problem when it cannot be written as JSON, which nothing that is kept leads to.
     pub fn snapshot(&self, seq: i64, now: DateTime<Utc>, reader: Reader) -> Outcome<Written> {
-        let session = SessionFrame::new(&self.session, reader);
+        let session = SessionFrame::new(self, reader);
         let participant_count = self.participant_count();
         write(seq, &Frame::Snapshot { seq, session, timer: self.timer_view(now), participant_count })
     }
@@ -202,7 +201,7 @@ impl State {
             Topic::Participants => Frame::Participants { seq, participant_count: self.participant_count() },
             Topic::Feedback if reader == Reader::Audience => return Ok(None),
             Topic::Feedback => Frame::Feedback { seq, cues: body },
-            Topic::Session => Frame::Session { seq, session: SessionFrame::new(&self.session, reader) },
+            Topic::Session => Frame::Session { seq, session: SessionFrame::new(self, reader) },
         };
         write(seq, &frame).map(Some)
     }

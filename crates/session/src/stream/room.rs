@@ -3,11 +3,18 @@
 //! However many watch, the database is read once for each change, and each frame is written once for all. Nothing is
 //! queued for anybody: viewers take what is new when they can, and whoever falls behind what is kept gets a snapshot.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use chassis::{pg::Pg, problem::Outcome};
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::{ids::SessionId, timer::Status};
+use domain::{
+    ids::{ParticipantId, SessionId},
+    timer::Status,
+};
 use tokio::{
     sync::{Notify, watch},
     time::Instant,
@@ -18,11 +25,14 @@ use super::{
     frame::{self, Reader, Written},
     store::{self, Entry, State},
 };
+use crate::qr::Pictures;
 
 /// Frames of past events that are kept for viewers that are a little behind.
 const RECENT: usize = 64;
 /// Shortest time between two looks at the database; what comes in between is told together.
 const BREATH: Duration = Duration::from_millis(20);
+/// Most of those who left that are known, twice over.
+const DEPARTED: usize = 10_000;
 /// Pause after a look that failed.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -52,6 +62,27 @@ pub struct Shown {
     ticks: u64,
     /// The session is gone.
     pub is_gone: bool,
+    departed: Departed,
+}
+
+/// Those who left not long ago: every viewer looks within seconds, so older ones need not be known.
+#[derive(Default)]
+struct Departed {
+    young: HashSet<ParticipantId>,
+    old: HashSet<ParticipantId>,
+}
+
+impl Departed {
+    fn add(&mut self, who: ParticipantId) {
+        if self.young.len() >= DEPARTED {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(who);
+    }
+
+    fn contains(&self, who: ParticipantId) -> bool {
+        self.young.contains(&who) || self.old.contains(&who)
+    }
 }
 
 /// An event as each reader sees it.
@@ -72,7 +103,22 @@ pub struct Mark {
 impl Shown {
     fn new(state: State, seq: i64) -> Self {
         let recent = VecDeque::new();
-        Self { state, read_at: Instant::now(), seq, recent, forgotten: seq, tick: None, ticks: 0, is_gone: false }
+        Self {
+            state,
+            read_at: Instant::now(),
+            seq,
+            recent,
+            forgotten: seq,
+            tick: None,
+            ticks: 0,
+            is_gone: false,
+            departed: Departed::default(),
+        }
+    }
+
+    /// Returns whether somebody has left while the room was open.
+    pub fn has_left(&self, who: ParticipantId) -> bool {
+        self.departed.contains(who)
     }
 
     /// Tells the time by the database's clock; a step of this machine's clock does not matter.
@@ -126,6 +172,9 @@ impl Shown {
         self.state = state;
         self.read_at = Instant::now();
         let now = self.now();
+        for who in entries.iter().filter_map(Entry::departed) {
+            self.departed.add(who);
+        }
         for entry in frame::newest(entries) {
             let to_owner = self.state.event(entry, now, Reader::Owner)?;
             let to_audience = self.state.event(entry, now, Reader::Audience)?;
@@ -181,13 +230,13 @@ impl Room {
     }
 
     /// Keeps what is shown up to date until nobody is left.
-    pub async fn keep(&self, pg: Pg) {
+    pub async fn keep(&self, pg: Pg, pictures: &Pictures) {
         loop {
             let second = self.shown.borrow().to_next_second();
             tokio::select! {
                 () = self.empty.cancelled() => return,
                 () = self.news.notified() => {
-                    let pause = match self.catch_up(&pg).await {
+                    let pause = match self.catch_up(&pg, pictures).await {
                         Ok(()) => BREATH,
                         Err(problem) => {
                             tracing::warn!(code = problem.code(), session_id = %self.id, "viewers wait for the database");
@@ -202,12 +251,12 @@ impl Room {
         }
     }
 
-    async fn catch_up(&self, pg: &Pg) -> Outcome<()> {
+    async fn catch_up(&self, pg: &Pg, pictures: &Pictures) -> Outcome<()> {
         let mut conn = pg.conn().await?;
         loop {
             // The events first: the state is at least as new as the last of them.
             let entries = store::list_after(&mut conn, self.id, self.seq()).await?;
-            let Some(state) = store::find_state(&mut conn, self.id).await? else {
+            let Some(state) = store::find_state(&mut conn, self.id, pictures).await? else {
                 self.shown.send_modify(|shown| shown.is_gone = true);
                 return Ok(());
             };

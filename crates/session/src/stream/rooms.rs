@@ -25,6 +25,7 @@ use tokio::{sync::Notify, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{room::Room, store};
+use crate::qr::Pictures;
 
 /// The Redis channel of ids of sessions with something new, separated by commas.
 const NEWS: &str = "session-news";
@@ -47,6 +48,7 @@ struct Inner {
     pg: Pg,
     redis: Redis,
     lifecycle: Lifecycle,
+    pictures: Arc<Pictures>,
     rooms: Mutex<Open>,
     /// Sessions with news that are not told to others yet.
     untold: Mutex<HashSet<SessionId>>,
@@ -69,11 +71,12 @@ pub struct Seat {
 
 impl Rooms {
     /// Makes rooms; [`start`](Self::start) them once per process.
-    pub fn new(pg: Pg, redis: Redis, lifecycle: Lifecycle) -> Self {
+    pub fn new(pg: Pg, redis: Redis, lifecycle: Lifecycle, pictures: Arc<Pictures>) -> Self {
         Self(Arc::new(Inner {
             pg,
             redis,
             lifecycle,
+            pictures,
             rooms: Mutex::default(),
             untold: Mutex::default(),
             tell: Notify::new(),
@@ -119,16 +122,16 @@ impl Rooms {
         // The number first: the state is at least as new, and what comes in between is told again.
         let last = store::last(&mut conn, &[id.0]).await?;
         let (_, seq) = *last.first().ok_or(NOT_FOUND)?;
-        let state = store::find_state(&mut conn, id).await?.ok_or(NOT_FOUND)?;
+        let state = store::find_state(&mut conn, id, &self.0.pictures).await?.ok_or(NOT_FOUND)?;
         drop(conn);
         let room = Arc::new(Room::new(state, seq, CancellationToken::new()));
         let seat = self.sit(id, Some(room.clone()))?;
         let seat = seat.ok_or_else(|| Problem::unexpected("a room that was brought is not there"))?;
         if Arc::ptr_eq(&seat.room, &room) {
-            let pg = self.0.pg.clone();
+            let (pg, pictures) = (self.0.pg.clone(), Arc::clone(&self.0.pictures));
             // Whatever was told between reading and this moment was told to nobody here.
             room.poke();
-            self.0.lifecycle.spawn("session-room", async move { room.keep(pg).await });
+            self.0.lifecycle.spawn("session-room", async move { room.keep(pg, &pictures).await });
         }
         Ok(seat)
     }

@@ -2,6 +2,7 @@
 
 use actix_web::{
     HttpRequest, HttpResponse,
+    http::header,
     web::{Data, Path, Payload},
 };
 use chassis::{
@@ -13,7 +14,7 @@ use domain::{
     fault::{Fault, Kind, common},
     ids::SessionId,
     locale::Locale,
-    session::NOT_FOUND,
+    session::{NOT_FOUND, participant::INVALID_TICKET},
 };
 use serde::Deserialize;
 use tracing::Instrument;
@@ -21,10 +22,9 @@ use utoipa::ToSchema;
 
 use super::{
     frame::{Frame, Written},
-    reader_of,
     viewer::Viewer,
 };
-use crate::app::App;
+use crate::{app::App, participants::ticket};
 
 /// Largest frame of a client; what it may say has some dozen bytes.
 const FRAME_MAX: usize = 4 * 1024;
@@ -84,7 +84,11 @@ pub async fn open(
     payload: Payload,
 ) -> Outcome<HttpResponse> {
     let patience = Patience { send: SEND_PATIENCE, ..Patience::default() };
-    let (response, socket) = socket::open(&req, payload, Bounds { frame_max: FRAME_MAX, patience })?;
+    let (mut response, socket) = socket::open(&req, payload, Bounds { frame_max: FRAME_MAX, patience })?;
+    // Browsers close a socket whose offer is not taken up; the ticket in this one is used up.
+    if let Some(protocol) = ticket::offered(&req) {
+        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
     let entered = enter(&app, &req, *id).await;
     let entered = match entered {
         Ok(entered) => Ok(entered),
@@ -110,8 +114,7 @@ pub async fn open(
 }
 
 async fn enter(app: &Data<App>, req: &HttpRequest, id: SessionId) -> Outcome<(Viewer, Written)> {
-    let reader = reader_of(app, req, id).await?;
-    Viewer::enter(app.as_ref().clone(), id, reader).await
+    Viewer::enter(app, req, id).await
 }
 
 /// Decides what a socket that was not admitted is closed with; what is no refusal stays a problem.
@@ -119,7 +122,10 @@ fn refusal(problem: Problem) -> Outcome<Farewell> {
     let because = |code, reason| Ok(Farewell::because(CloseCode::Other(code), reason));
     match problem.code() {
         code if code == NOT_FOUND.code => because(NO_SUCH_SESSION, "there is no such session"),
-        code if code == common::UNAUTHENTICATED.code || code == common::INVALID_TOKEN.code => {
+        code if code == common::UNAUTHENTICATED.code
+            || code == common::INVALID_TOKEN.code
+            || code == INVALID_TICKET.code =>
+        {
             because(NOBODY, "authentication is required")
         }
         _ => Err(problem),

@@ -13,7 +13,7 @@ use futures_util::{Stream, stream};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{frame::Written, reader_of, viewer::Viewer};
+use super::{frame::Written, viewer::Viewer};
 use crate::app::App;
 
 /// How often something is sent when there is nothing to tell; under the 60 s after which proxies drop idle connections.
@@ -52,8 +52,7 @@ enum Place {
 )]
 pub async fn open(app: Data<App>, id: Path<SessionId>, req: HttpRequest) -> Outcome<HttpResponse> {
     let last = last_event_id(&req)?;
-    let reader = reader_of(&app, &req, *id).await?;
-    let (viewer, snapshot) = Viewer::enter(app.as_ref().clone(), *id, reader).await?;
+    let (viewer, snapshot) = Viewer::enter(&app, &req, *id).await?;
     let events = events(viewer, Place::Beginning(snapshot, last), app.ground.lifecycle.stopping());
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")

@@ -10,12 +10,16 @@ use diesel::{
     sql_types::{Array, BigInt, Integer, Jsonb, Nullable, Text, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use domain::{ids::SessionId, timer::Timer};
+use domain::{
+    ids::{ParticipantId, SessionId},
+    timer::Timer,
+};
+use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::event::{Event, Topic};
-use crate::{sessions::store::Session, timer};
+use super::event::{Event, Left, Topic};
+use crate::{qr::Pictures, sessions::store::Session, timer};
 
 /// Events read at once.
 pub const BATCH: usize = 500;
@@ -33,11 +37,21 @@ pub struct Entry {
     pub body: Option<Value>,
 }
 
+impl Entry {
+    /// Returns who has left, where somebody has.
+    pub fn departed(&self) -> Option<ParticipantId> {
+        let body = self.body.as_ref().filter(|_| self.topic == Topic::Participants)?;
+        Left::deserialize(body).ok().map(|left| left.left)
+    }
+}
+
 /// What a session and its timer are at one instant of the database's clock.
 #[derive(Debug)]
 pub struct State {
     /// The session.
     pub session: Session,
+    /// The picture of its link, for its owner.
+    pub qr_code_url: Option<String>,
     /// Its timer, once it was set up.
     pub timer: Option<Timer>,
     /// The instant.
@@ -131,9 +145,14 @@ pub async fn last(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> Outcome<Vec<(Se
 ///
 /// # Errors
 /// Returns a problem when the database is away.
-pub async fn find_state(conn: &mut AsyncPgConnection, id: SessionId) -> Outcome<Option<State>> {
+pub async fn find_state(conn: &mut AsyncPgConnection, id: SessionId, pictures: &Pictures) -> Outcome<Option<State>> {
     let found = timer::store::find_with_session(conn, id).await?;
-    Ok(found.map(|(session, seen)| State { session, timer: seen.timer, now: seen.now }))
+    Ok(found.map(|(session, seen)| State {
+        qr_code_url: pictures.data_url(&session.session_code),
+        session,
+        timer: seen.timer,
+        now: seen.now,
+    }))
 }
 
 /// Deletes old events, but for the last of each session, from which its numbers go on; returns how many.

@@ -1,7 +1,11 @@
 //! One who watches a session, over whatever connection.
 
+use actix_web::HttpRequest;
 use chassis::problem::Outcome;
-use domain::ids::SessionId;
+use domain::{
+    fault::common,
+    ids::{ParticipantId, SessionId},
+};
 use tokio::sync::watch;
 
 use super::{
@@ -10,7 +14,7 @@ use super::{
     rooms::Seat,
     store,
 };
-use crate::app::App;
+use crate::{app::App, participants::access};
 
 /// A viewer, and how far it has read.
 pub struct Viewer {
@@ -18,22 +22,34 @@ pub struct Viewer {
     seat: Seat,
     shown: watch::Receiver<Shown>,
     reader: Reader,
+    /// Who they are in the session, unless it is theirs.
+    place: Option<ParticipantId>,
     mark: Mark,
 }
 
 impl Viewer {
-    /// Takes a place among a session's viewers; returns the first frame with it.
+    /// Takes a place among a session's viewers, as whoever makes the request may; returns the first frame with it.
     ///
     /// # Errors
-    /// `session_not_found`; 503 when this replica is full or the database is away.
-    pub async fn enter(app: App, id: SessionId, reader: Reader) -> Outcome<(Self, Written)> {
+    /// What [`access::viewer`] refuses with; 503 when this replica is full or the database is away.
+    pub async fn enter(app: &App, req: &HttpRequest, id: SessionId) -> Outcome<(Self, Written)> {
+        let (reader, place) = match access::viewer(app, req, id).await? {
+            access::Viewer::Owner(_) => (Reader::Owner, None),
+            access::Viewer::Participant { participant_id, .. } => (Reader::Audience, Some(participant_id)),
+        };
         let seat = app.rooms.enter(id).await?;
+        // Who left before the room began to listen would not be noticed any more.
+        if let Some(place) = place
+            && !access::is_in(app, id, place).await?
+        {
+            return Err(common::INVALID_TOKEN.into());
+        }
         let mut shown = seat.room.look();
         let (snapshot, mark) = shown.borrow_and_update().snapshot(reader)?;
-        Ok((Self { app, seat, shown, reader, mark }, snapshot))
+        Ok((Self { app: app.clone(), seat, shown, reader, place, mark }, snapshot))
     }
 
-    /// Waits for what is new; `None` when the session is gone. May be dropped while it waits.
+    /// Waits for what is new; `None` when the session is gone, or they have left it. May be dropped while it waits.
     ///
     /// # Errors
     /// Returns a problem when a frame cannot be written.
@@ -44,7 +60,7 @@ impl Viewer {
                 return Ok(None);
             }
             let shown = self.shown.borrow_and_update();
-            if shown.is_gone {
+            if shown.is_gone || self.place.is_some_and(|place| shown.has_left(place)) {
                 return Ok(None);
             }
             let frames = shown.since(&mut self.mark, self.reader)?;

@@ -94,6 +94,10 @@ async fn the_api_document_names_every_route() {
     expected.extend(["", "/settings"].map(|part| format!("{SESSIONS}/{{id}}/feedback{part}")));
     expected.extend([format!("{SESSIONS}/{{id}}/stream"), "/ws/sessions/{id}".to_owned()]);
     expected.extend(["", "/list", "/current", "/stats", "/{id}", "/{id}/status"].map(|part| format!("/session{part}")));
+    let of_one = ["activate", "deactivate", "end", "summary", "qr.png", "qr.svg", "participants", "stream-ticket"];
+    expected.extend(of_one.map(|part| format!("{SESSIONS}/{{id}}/{part}")));
+    expected.push(format!("{SESSIONS}/{{id}}/participants/{{pid}}"));
+    expected.extend(["", "/join"].map(|part| format!("{SESSIONS}/code/{{code}}{part}")));
     expected.sort();
     let mut sorted = paths.clone();
     sorted.sort_unstable();

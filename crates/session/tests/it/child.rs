@@ -22,6 +22,7 @@ impl ChildProcess {
     /// Starts the binary on this test's parts and waits until it serves.
     pub(crate) async fn serve(stage: &Stage, database_url: &SecretString) -> Self {
         let base = stage.base_config();
+        let config = crate::config(stage);
         let port = free_port();
         let child = Command::new(env!("CARGO_BIN_EXE_maru-session"))
             .arg("serve")
@@ -35,6 +36,8 @@ impl ChildProcess {
             .env("REDIS_URL", base.redis.redis_url.expose_secret())
             .env("REDIS_PREFIX", &base.redis.redis_prefix)
             .env("INTERNAL_PUBLIC_KEYS", &base.trust.internal_public_keys)
+            .env("INTERNAL_SIGNING_KEY", config.signing.internal_signing_key.expose_secret())
+            .env("PARTICIPANT_SECRET", config.participants.participant_secret.expose_secret())
             .stdout(Stdio::null())
             .spawn()
             .unwrap();

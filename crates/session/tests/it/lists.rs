@@ -6,7 +6,7 @@ use diesel_async::RunQueryDsl;
 use serde_json::json;
 use testkit::Answer;
 
-use crate::{SESSIONS, start};
+use crate::{SESSIONS, make, start};
 
 fn titles(answer: &Answer) -> Vec<&str> {
     answer.json.as_array().unwrap().iter().map(|session| session["title"].as_str().unwrap()).collect()
@@ -55,6 +55,40 @@ async fn following_the_link_visits_every_session_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cursor_goes_on_where_it_was_whatever_was_added_or_removed() {
+    let (stage, app) = start().await;
+    let kim = app.as_user();
+    for number in 0..6 {
+        // Two of each instant, and of each title.
+        stage.clock.advance(Duration::from_secs(number % 2));
+        kim.post(SESSIONS, json!({ "title": format!("세션 {}", number / 2) })).await.assert_status(201);
+    }
+    for order in
+        ["sort=created_at", "sort=created_at&order=asc", "sort=title", "sort=title&order=asc", "sort=updated_at"]
+    {
+        let whole = kim.get(&format!("{SESSIONS}?{order}")).await.assert_status(200).json;
+        let mut path = format!("{SESSIONS}?{order}&limit=2");
+        let mut seen = Vec::new();
+        loop {
+            let page = kim.get(&path).await.assert_status(200);
+            assert_eq!(page.header("x-total-count"), "6");
+            seen.extend(page.json.as_array().unwrap().clone());
+            let Some((next, _rel)) = page.header("link").split_once(">; rel=\"next\"") else { break };
+            path = next.trim_start_matches('<').to_owned();
+            assert!(path.contains("cursor=") && path.contains(order), "{path}");
+        }
+        assert_eq!(whole, json!(seen), "{order}");
+    }
+    let whole = kim.get(SESSIONS).await.json;
+    let first = kim.get(&format!("{SESSIONS}?limit=2")).await;
+    stage.clock.advance(Duration::from_secs(1));
+    kim.post(SESSIONS, json!({ "title": "새 세션" })).await.assert_status(201);
+    let (next, _) = first.header("link").split_once('>').unwrap();
+    let second = kim.get(next.trim_start_matches('<')).await.assert_status(200);
+    assert_eq!(second.json[0], whole[2]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn filters_choose_by_type_status_and_activity() {
     let (stage, app) = start().await;
     let kim = app.as_user();
@@ -86,6 +120,8 @@ async fn a_list_that_cannot_be_given_is_refused_with_the_parameter() {
         ("limit=0", "?limit"),
         ("limit=101", "?limit"),
         ("offset=-1", "?offset"),
+        ("offset=1&cursor=01900000-0000-7000-8000-0000000000ff", "?cursor"),
+        ("cursor=01900000-0000-7000-8000-0000000000ff", "?cursor"),
         ("status=gone", "?status"),
         ("type=party", "?type"),
         ("sort=user_id", "?sort"),
@@ -94,5 +130,9 @@ async fn a_list_that_cannot_be_given_is_refused_with_the_parameter() {
         let refused = kim.get(&format!("{SESSIONS}?{query}")).await.assert_problem(422, "invalid");
         assert_eq!(refused.text("/errors/0/pointer"), pointer);
     }
+    let others = make(&app.as_user()).await;
+    let others = format!("{SESSIONS}?cursor={}", others.rsplit('/').next().unwrap());
+    kim.get(&others).await.assert_problem(422, "invalid");
+    kim.get(&format!("{SESSIONS}?cursor=xyz")).await.assert_problem(400, "malformed");
     kim.get(&format!("{SESSIONS}?limit=many")).await.assert_problem(400, "malformed");
 }

@@ -10,7 +10,7 @@ use domain::{
 use serde_json::json;
 use testkit::{Stage, TestApp, TestClient};
 
-use crate::{SESSIONS, make, start, talk};
+use crate::{SESSIONS, join, make, open, start, talk};
 
 #[derive(QueryableByName)]
 struct Number {
@@ -90,7 +90,8 @@ async fn an_export_shows_what_was_made_and_nothing_of_others() {
     assert!(with_timer["settings"].is_object(), "{with_timer}");
 
     let nobody = export(&app, UserId(uuid::Uuid::nil())).await.data;
-    assert_eq!(nobody, json!({ "sessions": [], "focus_sessions": [], "truncated": false }));
+    let nothing = json!({ "sessions": [], "focus_sessions": [], "participants": [], "joined": [], "truncated": false });
+    assert_eq!(nobody, nothing);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -164,4 +165,61 @@ async fn two_talks_that_may_fail(client: &TestClient) -> [u16; 2] {
     let setup = client.post(&format!("{session}/timer/setup"), json!({ "duration_seconds": 90 })).await;
     let other = client.post_with(SESSIONS, talk("두 번째"), &[("idempotency-key", "k-1")]).await;
     [setup.status, other.status]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_shows_where_they_were_and_who_came_to_them() {
+    let (_stage, app) = start().await;
+    let (kim, lee) = (app.as_user(), app.as_user());
+    let (path, code) = open(&kim).await;
+    join(&lee, &code, "이주최").await.assert_status(201);
+    let guest = join(&app.anonymous(), &code, "손님").await.assert_status(201);
+    kim.delete(&format!("{path}/participants/{}", guest.text("/participant/id"))).await.assert_status(204);
+    let names = |data: &serde_json::Value, part: &str| -> Vec<String> {
+        let rows = data[part].as_array().unwrap().iter();
+        rows.map(|row| row["display_name"].as_str().unwrap().to_owned()).collect()
+    };
+    let of_kim = export(&app, kim.user_id).await.data;
+    let mut came = names(&of_kim, "participants");
+    came.sort();
+    assert_eq!((came, names(&of_kim, "joined")), (vec!["손님".to_owned(), "이주최".to_owned()], vec![]));
+    assert!(!of_kim.to_string().contains(&lee.user_id.to_string()), "{of_kim}");
+    let of_lee = export(&app, lee.user_id).await.data;
+    assert_eq!((names(&of_lee, "participants"), names(&of_lee, "joined")), (vec![], vec!["이주최".to_owned()]));
+    assert_eq!((of_lee["sessions"].as_array().unwrap().len(), &of_lee["joined"][0]["left_at"]), (0, &json!(null)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erased_person_is_in_nobodys_session_and_the_counts_are_right() {
+    let (stage, app) = start().await;
+    let (kim, lee) = (app.as_user(), app.as_user());
+    let mut rooms = Vec::new();
+    for _ in 0..3 {
+        rooms.push(open(&kim).await);
+    }
+    for (path, code) in &rooms {
+        join(&app.anonymous(), code, "손님").await.assert_status(201);
+        join(&lee, code, "이주최").await.assert_status(201);
+        assert_eq!(kim.get(path).await.json["participant_count"], 2);
+    }
+    // Out of one of them already, and in again in another.
+    for room in [0, 1] {
+        let joined = join(&lee, &rooms[room].1, "이주최").await;
+        let place = format!("{}/participants/{}", rooms[room].0, joined.text("/participant/id"));
+        lee.delete(&place).await.assert_status(204);
+    }
+    join(&lee, &rooms[1].1, "이주최").await.assert_status(201);
+    let erased = erase(&app, lee.user_id).await;
+    assert_eq!((erased.is_finished, json!(erased.erased)), (true, json!({ "participants": 4 })));
+    for (path, _code) in &rooms {
+        assert_eq!(kim.get(path).await.json["participant_count"], 1, "{path}");
+        assert_eq!(kim.get(&format!("{path}/participants")).await.header("x-total-count"), "1");
+    }
+    let left = format!("SELECT count(*) AS number FROM participants WHERE user_id = '{}'", lee.user_id);
+    let mut conn = stage.pg().conn().await.unwrap();
+    assert_eq!(sql_query(left).get_result::<Number>(&mut conn).await.unwrap().number, 0);
+
+    assert!(erase(&app, kim.user_id).await.is_finished);
+    let left = "SELECT count(*) AS number FROM participants";
+    assert_eq!(sql_query(left).get_result::<Number>(&mut conn).await.unwrap().number, 0);
 }

@@ -157,8 +157,18 @@ fn auth_config(stage: &Stage, house: &House) -> AuthConfig {
 }
 
 fn serve_session(stage: Stage) -> Room {
-    let public_base_url = "http://localhost:8080".to_owned();
-    let config = session::config::SessionConfig { base: stage.base_config(), port: 0, public_base_url };
+    let nowhere = || Urls(vec!["http://127.0.0.1:1".parse().unwrap()]);
+    let config = session::config::SessionConfig {
+        base: stage.base_config(),
+        port: 0,
+        public_base_url: "http://localhost:8080".to_owned(),
+        participants: session::config::ParticipantConfig {
+            participant_secret: SecretString::from(SECRET),
+            participant_secret_previous: None,
+        },
+        signing: stage.signing_config(),
+        services: session::config::ServicesConfig { auth_urls: nowhere(), ticketing_urls: nowhere() },
+    };
     let app = stage.serve(session::build(config, stage.clock.clone()).unwrap());
     Room { service: Service::Session, stage, app }
 }

@@ -1,4 +1,7 @@
-//! Where session codes are drawn from: the system's randomness, or a list in a test of collisions.
+//! Where session codes are drawn from: the system's randomness, or a list in a test of collisions. Whether one is free, the
+//! primary key of their table decides.
+
+pub mod store;
 
 use std::sync::Arc;
 

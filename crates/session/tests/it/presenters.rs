@@ -1,0 +1,93 @@
+//! The presenter's name, as the auth service knows it.
+
+use std::time::{Duration, Instant};
+
+use domain::principal::Service;
+use serde_json::json;
+use testkit::{Stage, TestApp};
+
+use crate::{
+    SESSIONS, config, join, open,
+    scripted::{Script, Scripted},
+};
+
+async fn start_with(script: Script) -> (Stage, TestApp, Scripted) {
+    let stage = Stage::new(Service::Session, session::app::MIGRATIONS).await;
+    let auth = Scripted::start(script);
+    let mut config = config(&stage);
+    config.services.auth_urls = auth.urls();
+    let app = stage.serve(session::build(config, stage.clock.clone()).unwrap());
+    (stage, app, auth)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_is_asked_for_once_and_a_new_one_is_seen_within_a_minute() {
+    let (stage, app, auth) = start_with(Script::Says(200, json!({ "name": "김발표" }))).await;
+    let kim = app.as_user();
+    let (_path, code) = open(&kim).await;
+    let look = format!("{SESSIONS}/code/{code}");
+    let nobody = app.anonymous();
+    let (a, b, c, d) =
+        tokio::join!(nobody.get(&look), nobody.get(&look), nobody.get(&look), join(&nobody, &code, "이주최"));
+    for name in [a.text("/presenter_name"), b.text("/presenter_name"), c.text("/presenter_name")] {
+        assert_eq!(name, "김발표");
+    }
+    assert_eq!(d.assert_status(201).text("/session/presenter_name"), "김발표");
+    assert_eq!(auth.asked(), [format!("GET /internal/users/{}/card", kim.user_id)]);
+
+    auth.now(Script::Says(200, json!({ "name": "김새이름" })));
+    assert_eq!(nobody.get(&look).await.text("/presenter_name"), "김발표");
+    stage.clock.advance(Duration::from_mins(1));
+    assert_eq!(nobody.get(&look).await.text("/presenter_name"), "김새이름");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_who_says_no_name_comes_in_under_their_own() {
+    let (_stage, app, auth) = start_with(Script::Says(200, json!({ "name": "이주최" }))).await;
+    let (_path, code) = open(&app.as_user()).await;
+    let path = format!("{SESSIONS}/code/{code}/join");
+    let lee = app.as_user().post(&path, json!({})).await.assert_status(201);
+    assert_eq!(lee.text("/participant/display_name"), "이주최");
+    auth.now(Script::Says(200, json!({ "name": "가".repeat(80) })));
+    let long = app.as_user().post(&path, json!({})).await.assert_status(201);
+    assert_eq!(long.text("/participant/display_name"), "참가자");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_auth_service_there_is_no_name_and_people_come_in() {
+    for script in [
+        Script::Says(404, json!({})),
+        Script::Says(500, json!({})),
+        Script::Says(200, json!({ "nickname": "x" })),
+        Script::Sleeps,
+    ] {
+        let (_stage, app, _auth) = start_with(script.clone()).await;
+        let (_path, code) = open(&app.as_user()).await;
+        let begun = Instant::now();
+        let joined = app.as_user().post(&format!("{SESSIONS}/code/{code}/join"), json!({})).await.assert_status(201);
+        assert_eq!(
+            (&joined.json["session"]["presenter_name"], joined.text("/participant/display_name")),
+            (&json!(null), "참가자"),
+            "{script:?}"
+        );
+        assert!(begun.elapsed() < Duration::from_secs(2), "{script:?}: {:?}", begun.elapsed());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_owners_ticket_is_one_of_the_auth_services() {
+    let (_stage, app, auth) = start_with(Script::Says(200, json!({ "ticket": "abc", "expires_in": 30 }))).await;
+    let kim = app.as_user();
+    let (path, code) = open(&kim).await;
+    let path = format!("{path}/stream-ticket");
+    let given = kim.post(&path, json!({})).await.assert_status(200);
+    assert_eq!(given.json, json!({ "ticket": "abc", "expires_in": 30 }));
+    assert_eq!(auth.asked(), ["POST /auth/ws-ticket"]);
+    let lee = app.as_user();
+    lee.post(&path, json!({})).await.assert_problem(404, "session_not_found");
+    join(&lee, &code, "이주최").await.assert_status(201);
+    assert_eq!(lee.post(&path, json!({})).await.assert_status(200).text("/ticket"), "abc");
+    app.anonymous().post(&path, json!({})).await.assert_problem(401, "unauthenticated");
+    auth.now(Script::Says(500, json!({})));
+    kim.post(&path, json!({})).await.assert_problem(503, "unavailable");
+}
