@@ -37,6 +37,9 @@ fn signers() -> impl Iterator<Item = &'static str> {
 pub(crate) struct Secrets {
     /// `JWT_SECRET`: 48 random bytes, base64.
     pub(crate) jwt_secret: String,
+    /// `PARTICIPANT_SECRET`: 48 random bytes, base64.
+    #[serde(default)]
+    pub(crate) participant_secret: String,
     /// `INTERNAL_SIGNING_KEY` of each process: Ed25519, PKCS#8, PEM.
     #[serde(default)]
     pub(crate) signing_keys: BTreeMap<String, String>,
@@ -54,12 +57,15 @@ impl Secrets {
     pub(crate) fn load_or_make(path: &Path) -> Result<Self, Fault> {
         let kept: Option<Self> = files::read_json(path);
         let mut secrets = match kept {
-            Some(secrets) if signers().all(|name| secrets.signing_keys.contains_key(name)) => return Ok(secrets),
+            Some(secrets) if secrets.is_complete() => return Ok(secrets),
             Some(secrets) => secrets,
             None => Self::make()?,
         };
         // Kept by an older version: nobody is logged out for the sake of keys that live for a minute.
         secrets.make_signing_keys()?;
+        if secrets.participant_secret.is_empty() {
+            secrets.participant_secret = shared_secret()?;
+        }
         files::replace_json(path, &secrets)?;
         Ok(secrets)
     }
@@ -67,7 +73,8 @@ impl Secrets {
     /// Makes fresh keys.
     pub(crate) fn make() -> Result<Self, Fault> {
         let mut secrets = Self {
-            jwt_secret: BASE64_STANDARD.encode(random_bytes::<48>()?),
+            jwt_secret: shared_secret()?,
+            participant_secret: shared_secret()?,
             signing_keys: BTreeMap::new(),
             internal_public_keys: String::new(),
             s3_access_key_id: format!("MARU{}", hex::encode_upper(random_bytes::<8>()?)),
@@ -75,6 +82,11 @@ impl Secrets {
         };
         secrets.make_signing_keys()?;
         Ok(secrets)
+    }
+
+    /// Returns whether nothing is missing that this version needs.
+    fn is_complete(&self) -> bool {
+        signers().all(|name| self.signing_keys.contains_key(name)) && !self.participant_secret.is_empty()
     }
 
     /// Gives every process a key of its own.
@@ -90,6 +102,11 @@ impl Secrets {
         self.internal_public_keys = json!({ "keys": public }).to_string();
         Ok(())
     }
+}
+
+/// A fresh secret for keyed digests: 48 random bytes, base64.
+fn shared_secret() -> Result<String, Fault> {
+    Ok(BASE64_STANDARD.encode(random_bytes::<48>()?))
 }
 
 /// A fresh password that needs no escaping anywhere: 48 hexadecimal digits.
@@ -169,6 +186,8 @@ mod tests {
         assert_eq!((first.jwt_secret.as_str(), first.s3_secret_access_key.as_str()), ("kept", "kept"));
         assert_eq!(first.signing_keys.len(), 6);
         assert_eq!(first.signing_keys, second.signing_keys);
+        assert_eq!(first.participant_secret, second.participant_secret);
+        assert_eq!(BASE64_STANDARD.decode(&first.participant_secret).expect("base64").len(), 48);
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(crate) const GATEWAY: &str = "gateway";
 pub(crate) const SERVICES: [&str; 5] = ["auth", "session", "ticketing", "emotion", "memo"];
 
 /// The services that call others, and sign for it.
-const CALLING: [&str; 1] = ["auth"];
+const CALLING: [&str; 2] = ["auth", "session"];
 
 /// The most replicas of one service that are of use on one machine.
 const MOST_REPLICAS: usize = 8;
@@ -133,7 +133,10 @@ impl Surroundings {
                     set.unless_given("MAIL_URL", url.as_str());
                 }
             }
-            "session" => set.unless_given("PUBLIC_BASE_URL", &self.gateway_url),
+            "session" => {
+                set.unless_given("PUBLIC_BASE_URL", &self.gateway_url);
+                set.to("PARTICIPANT_SECRET", &self.secrets.participant_secret);
+            }
             "memo" => {
                 set.to("S3_ENDPOINT", &self.store.endpoint);
                 set.to("S3_BUCKET", &self.store.bucket);
@@ -276,6 +279,9 @@ mod tests {
         assert!(has(&memo, "S3_SECRET_ACCESS_KEY") && has(&memo, "INTERNAL_PUBLIC_KEYS"));
         assert!(!has(&memo, "JWT_SECRET") && !has(&memo, "INTERNAL_SIGNING_KEY") && !has(&memo, "PORT"));
         assert!(memo.contains(&("DATABASE_URL_FILE".to_owned(), None)));
+        let session = keys("session", None);
+        assert!(has(&session, "PARTICIPANT_SECRET") && has(&session, "INTERNAL_SIGNING_KEY"));
+        assert!(!has(&session, "JWT_SECRET") && !has(&memo, "PARTICIPANT_SECRET"));
         let auth = keys("auth", Some(Address { port: 1, admin: None, services: &services }));
         assert!(has(&auth, "JWT_SECRET") && has(&auth, "INTERNAL_SIGNING_KEY") && has(&auth, "AUTH_URLS"));
         assert!(auth.contains(&("MAIL_URL".to_owned(), Some("file:///tmp/mail/".to_owned()))));
