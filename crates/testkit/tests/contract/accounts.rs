@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use chassis::client::CallError;
 use domain::{
-    contract::{LoginSeen, LoginsNoted, LoginsSeen, Revocations, RevocationsSince, TicketRedemption},
+    contract::{
+        LoginSeen, LoginsNoted, LoginsSeen, Revocations, RevocationsSince, StreamTicket, TicketRedemption, UserCard,
+    },
+    ids::UserId,
     principal::{Principal, Service},
 };
 use serde_json::{Value, json};
@@ -168,4 +171,40 @@ async fn an_erasure_ends_when_every_service_has_nothing_left() {
         assert_eq!(about(kim).await, 0, "{}", room.service);
         assert_eq!(about(other).await, usize::from(room.service != Service::Ticketing), "{}", room.service);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_session_service_learns_a_persons_name_and_nobody_else_does() {
+    let house = House::open().await;
+    let auth = house.open_auth().await;
+    let (kim, _) = register(&auth, "kim@example.com").await;
+    let id = kim.user_id.to_string();
+    let path = ["internal", "users", id.as_str(), "card"];
+    let card: UserCard = auth.as_seen_by(Service::Session).get(None, &path).await.unwrap();
+    assert!(!card.name.is_empty() && !card.name.contains('@'), "{card:?}");
+    for caller in [Service::Gateway, Service::Ticketing, Service::Emotion, Service::Memo, Service::Auth] {
+        let told: Result<UserCard, _> = auth.as_seen_by(caller).get(None, &path).await;
+        assert!(is_not_found(&told), "{caller}");
+    }
+    auth.as_principal(kim).get(&format!("/internal/users/{id}/card")).await.assert_problem(404, "not_found");
+    let nobody = house.clock().id::<UserId>().to_string();
+    let told: Result<UserCard, _> =
+        auth.as_seen_by(Service::Session).get(None, &["internal", "users", &nobody, "card"]).await;
+    assert!(is_not_found(&told));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_session_service_gets_a_stream_ticket_for_the_person_behind_it() {
+    let house = House::open().await;
+    let auth = house.open_auth().await;
+    let (kim, _) = register(&auth, "kim@example.com").await;
+    let session = auth.as_seen_by(Service::Session);
+    let given: StreamTicket = session.post(Some(kim), &["auth", "ws-ticket"], &()).await.unwrap();
+    assert_eq!(given.expires_in, 30);
+    let shown = TicketRedemption { ticket: given.ticket };
+    let path = ["internal", "ws-tickets", "redeem"];
+    let holder: Principal = auth.as_seen_by(Service::Gateway).post(None, &path, &shown).await.unwrap();
+    assert_eq!(holder, kim);
+    let nobodys: Result<StreamTicket, CallError> = session.post(None, &["auth", "ws-ticket"], &()).await;
+    assert!(matches!(nobodys, Err(CallError::Refused(view)) if view.status == 401));
 }

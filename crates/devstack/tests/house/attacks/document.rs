@@ -72,6 +72,8 @@ impl Operation<'_> {
 
     /// Returns whether it is documented to need somebody.
     pub(super) fn needs_somebody(&self) -> bool {
-        self.value["security"].as_array().is_some_and(|schemes| !schemes.is_empty())
+        // An empty scheme beside another one says that there may be somebody.
+        let is_somebodys = |scheme: &Value| scheme.as_object().is_some_and(|scheme| !scheme.is_empty());
+        self.value["security"].as_array().is_some_and(|schemes| !schemes.is_empty() && schemes.iter().all(is_somebodys))
     }
 }

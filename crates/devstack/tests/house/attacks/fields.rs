@@ -26,9 +26,11 @@ fn coveted(house: &House) -> [(&'static str, Value); 11] {
 }
 
 /// Those of them that a client of the documents sends, and the status that one gets which is not true.
-const LEGITIMATE: [(&str, &str, u16); 1] = [
+const LEGITIMATE: [(&str, &str, u16); 2] = [
     // Nobody but the caller.
     ("POST /emotion/sessions", "user_id", 403),
+    // There are four, and none of them is bought.
+    ("PUT /api/v1/sessions/{id}", "status", 422),
 ];
 
 /// Every JSON body of the document refuses every field that is not documented, and tells which; of those that are, each

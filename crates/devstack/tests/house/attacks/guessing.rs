@@ -70,6 +70,9 @@ async fn attack_20_who_guesses_is_soon_told_to_wait_whatever_address_they_claim(
     assert_eq!(accounts, 3, "five accounts in all");
     let joined = guesses_of_session_codes(&kim).await;
     assert!((25..=35).contains(&joined), "{joined} session codes could be tried");
+    // To look and to come in are the same guess.
+    let path = "/api/v1/sessions/code/AB9999/join";
+    assert_eq!(guess(&stranger, 9, "POST", path, &json!({})).await.status, 429);
 }
 
 /// Five passwords for one account, and then not even the right one, from here; the account next to it is not affected.

@@ -141,7 +141,8 @@ fn accounts(things: &Things) -> Vec<Entry> {
 }
 
 fn sessions(things: &Things) -> Vec<Entry> {
-    let id = &[things.session.as_str()];
+    let Things { session, code, participant, passing, .. } = things;
+    let id = &[session.as_str()];
     vec![
         own("POST /api/v1/sessions").with(json!({ "title": "마루 발표", "type": "presentation" })).works(201),
         own("GET /api/v1/sessions"),
@@ -152,6 +153,21 @@ fn sessions(things: &Things) -> Vec<Entry> {
         object("POST /api/v1/sessions/{id}/timer/resume", id).with(json!({})),
         object("POST /api/v1/sessions/{id}/timer/reset", id).with(json!({})),
         object("GET /api/v1/sessions/{id}/timer", id),
+        object("PUT /api/v1/sessions/{id}", id).with(json!({ "description": "마루 위에서" })),
+        object("POST /api/v1/sessions/{id}/activate", id).with(json!({})),
+        object("POST /api/v1/sessions/{id}/deactivate", id).with(json!({})),
+        object("PUT /api/v1/sessions/{id}/summary", id).with(json!({ "summary": { "score": 7 } })),
+        object("GET /api/v1/sessions/{id}/qr.png", id),
+        object("GET /api/v1/sessions/{id}/qr.svg", id),
+        shown("GET /api/v1/sessions/code/{code}", code, "whoever has a code may see what it is for"),
+        shown("POST /api/v1/sessions/code/{code}/join", code, "whoever has a code may come in")
+            .with(json!({ "display_name": "손님" }))
+            .works(201),
+        object("GET /api/v1/sessions/{id}/participants", id),
+        object("POST /api/v1/sessions/{id}/stream-ticket", id).with(json!({})),
+        object("DELETE /api/v1/sessions/{id}/participants/{pid}", &[session, participant]).works(204),
+        object("POST /api/v1/sessions/{id}/end", id).with(json!({ "summary": { "score": 8 } })),
+        object("DELETE /api/v1/sessions/{id}", &[passing]).works(204),
     ]
 }
 

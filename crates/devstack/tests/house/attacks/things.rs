@@ -11,6 +11,12 @@ pub(super) struct Things {
     pub(super) email: String,
     pub(super) user: String,
     pub(super) session: String,
+    /// Its code.
+    pub(super) code: String,
+    /// A guest in it.
+    pub(super) participant: String,
+    /// Another session, which may go.
+    pub(super) passing: String,
     pub(super) conversation: String,
     pub(super) memo: String,
     /// Uploaded, and not yet completed.
@@ -35,7 +41,10 @@ impl Things {
     /// Makes one of everything for somebody who was just registered.
     pub(super) async fn of(person: &Person, email: &str) -> Self {
         let said = format!("written by {email} and nobody else");
-        let session = person.post("/api/v1/sessions", json!({ "title": said })).await.ok(201).text("/id");
+        let (session, code) = open_session(person, &said).await;
+        let path = format!("/api/v1/sessions/code/{code}/join");
+        let joined = person.signed_out().post(&path, json!({ "display_name": email })).await.ok(201);
+        let passing = person.post("/api/v1/sessions", json!({ "title": said })).await.ok(201).text("/id");
         let conversation = person.post("/emotion/sessions", json!({ "topic": said })).await.ok(201).text("/session_id");
         let memo = person.post("/memo", json!({ "content": said, "tags": [email] })).await.ok(201).text("/id");
         let attachment = upload(person, &memo).await;
@@ -48,6 +57,9 @@ impl Things {
             email: email.to_owned(),
             user: person.id.clone(),
             session,
+            code,
+            participant: joined.text("/participant/id"),
+            passing,
             conversation,
             memo,
             attachment,
@@ -67,6 +79,9 @@ impl Things {
             email: "nobody@example.com".to_owned(),
             user: nothing(1),
             session: nothing(2),
+            code: "999999".to_owned(),
+            participant: nothing(8),
+            passing: nothing(9),
             conversation: nothing(3),
             memo: nothing(4),
             attachment: nothing(5),
@@ -78,10 +93,31 @@ impl Things {
     }
 
     /// Returns by what an answer would give away that somebody has these things.
-    pub(super) fn traces(&self) -> [&str; 9] {
-        let Self { email, user, session, conversation, memo, attachment, reservation, login, said, .. } = self;
-        [email, user, session, conversation, memo, attachment, reservation, login, said]
+    pub(super) fn traces(&self) -> [&str; 11] {
+        let Self {
+            email,
+            user,
+            session,
+            participant,
+            passing,
+            conversation,
+            memo,
+            attachment,
+            reservation,
+            login,
+            said,
+            ..
+        } = self;
+        [email, user, session, participant, passing, conversation, memo, attachment, reservation, login, said]
     }
+}
+
+/// Makes a session that people may join; returns its id and its code.
+async fn open_session(person: &Person, title: &str) -> (String, String) {
+    let made = person.post("/api/v1/sessions", json!({ "title": title })).await.ok(201);
+    let activate = format!("/api/v1/sessions/{}/activate", made.text("/id"));
+    person.post(&activate, json!({})).await.ok(200);
+    (made.text("/id"), made.text("/session_code"))
 }
 
 /// Uploads a picture for a memo, and does not complete it.
