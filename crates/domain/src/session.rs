@@ -31,9 +31,6 @@ pub const DOCUMENT_MAX_DEPTH: usize = 8;
 /// No such session, or somebody else's: the same answer for both.
 pub const NOT_FOUND: Fault =
     Fault::new(Kind::NotFound, "session_not_found", "세션을 찾을 수 없습니다.", "Session not found.");
-/// A session that is over stays over.
-pub const ENDED: Fault =
-    Fault::new(Kind::Conflict, "session_ended", "이미 종료된 세션입니다.", "The session has ended.");
 
 /// What sort of conversation a session is; decides its default settings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

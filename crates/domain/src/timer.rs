@@ -228,6 +228,13 @@ impl Timer {
         Ok(Self { plan, run: Run::Ready, version: self.version + 1 })
     }
 
+    /// Returns how it stands still from `now` on, whatever it shows; nothing when it does not run.
+    pub fn halt(&self, now: DateTime<Utc>) -> Option<Self> {
+        let Run::Running { started_at, .. } = self.run else { return None };
+        let run = Run::Paused { started_at, paused_at: now, accumulated_ms: self.elapsed_ms(now) };
+        Some(Self { plan: self.plan.clone(), run, version: self.version + 1 })
+    }
+
     /// Returns what it becomes when somebody controls it at `now`; with the same version when that changes nothing.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use domain::{
     feedback::{FeedbackSettings, FeedbackState, FeedbackSummary, Judgement, Totals},
     ids::{SessionId, UserId},
     page::Limit,
-    session::{ENDED, NOT_FOUND, SessionStatus, SessionType},
+    session::{NOT_FOUND, SessionStatus, SessionType, lifecycle::ENDED},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;

@@ -11,15 +11,18 @@ use domain::{
 use super::store::{self, Session};
 use crate::{
     app::App,
+    feedback,
     stream::{
         self,
         event::{Event, Topic},
     },
+    timer,
 };
 
 /// Changes a person's session as `decide` says at the instant it is given.
 ///
-/// Of two hands at once the second decides on what the first has left, and viewers are told. What `decide` leaves as it was is not written.
+/// Of two hands at once the second decides on what the first has left, and viewers are told. What `decide` leaves as it
+/// was is not written. With a session's end its timer stands still, and its summary gets what feedback amounts to.
 ///
 /// # Errors
 /// [`NOT_FOUND`] when there is no such session of this person, and what `decide` refuses with.
@@ -38,6 +41,11 @@ pub(super) async fn change(
             let is_changed = session != before;
             if is_changed {
                 session.updated_at = now;
+                if session.is_over() && !before.is_over() {
+                    timer::store::halt(conn, id, now).await?;
+                    let totals = feedback::store::totals(conn, id).await?;
+                    session.summary = feedback::summary::merge(session.summary.take(), totals);
+                }
                 store::rewrite(conn, &session).await?;
                 stream::store::append(conn, id, &Event::changed(Topic::Session)).await?;
             }

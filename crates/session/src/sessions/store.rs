@@ -49,6 +49,11 @@ impl Session {
         self.status == SessionStatus::Active.name()
     }
 
+    /// Returns whether it has ended.
+    pub fn is_over(&self) -> bool {
+        self.status == SessionStatus::Ended.name()
+    }
+
     /// Returns how many are in it.
     pub fn participants(&self) -> u32 {
         u32::try_from(self.participant_count).unwrap_or_default()

@@ -277,3 +277,96 @@ async fn sleep(duration: Option<Duration>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::session::SessionStatus;
+    use serde_json::{Value, json};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{sessions::store::Session, stream::event::Topic};
+
+    fn state() -> State {
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let session = Session {
+            id: Uuid::from_u128(7),
+            user_id: Uuid::from_u128(8),
+            title: "마루 발표".to_owned(),
+            description: None,
+            kind: "presentation".to_owned(),
+            status: SessionStatus::Active.name().to_owned(),
+            session_code: "AB23CD".to_owned(),
+            event_id: None,
+            settings: json!({}),
+            metadata: json!({}),
+            summary: None,
+            started_at: None,
+            ended_at: None,
+            created_at: now,
+            updated_at: now,
+            active_since: None,
+            active_ms: 0,
+            participant_count: 3,
+        };
+        State { session, timer: None, now, qr_code_url: None }
+    }
+
+    fn alerts(seqs: std::ops::RangeInclusive<i64>) -> Vec<Entry> {
+        seqs.map(|seq| Entry { seq, topic: Topic::Alert, body: Some(json!({ "name": "custom" })) }).collect()
+    }
+
+    fn told(frames: &[Written]) -> Vec<(String, i64)> {
+        let kind =
+            |frame: &Written| serde_json::from_str::<Value>(&frame.text).unwrap()["type"].as_str().unwrap().to_owned();
+        frames.iter().map(|frame| (kind(frame), frame.seq)).collect()
+    }
+
+    #[tokio::test]
+    async fn a_viewer_that_stops_reading_costs_nothing_and_gets_a_snapshot_when_it_goes_on() {
+        let mut shown = Shown::new(state(), 0);
+        let (_, mut stalled) = shown.snapshot(Reader::Audience).unwrap();
+        let (_, mut follower) = shown.snapshot(Reader::Owner).unwrap();
+        for hundred in 0..100 {
+            shown.learn(state(), &alerts(hundred * 100 + 1..=hundred * 100 + 50)).unwrap();
+            shown.learn(state(), &alerts(hundred * 100 + 51..=hundred * 100 + 100)).unwrap();
+            shown.tick();
+            if hundred == 0 {
+                assert_eq!(told(&shown.since(&mut follower, Reader::Owner).unwrap()), [("snapshot".to_owned(), 100)]);
+            }
+        }
+        assert_eq!(shown.recent.len(), RECENT);
+        assert_eq!(told(&shown.since(&mut stalled, Reader::Audience).unwrap()), [("snapshot".to_owned(), 10_000)]);
+        assert_eq!(shown.since(&mut stalled, Reader::Audience).unwrap().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_viewer_that_keeps_up_gets_every_event_and_the_newest_second() {
+        let mut shown = Shown::new(state(), 4);
+        let (_, mut mark) = shown.snapshot(Reader::Audience).unwrap();
+        shown.learn(state(), &alerts(5..=7)).unwrap();
+        shown.tick();
+        shown.tick();
+        let expected =
+            [("alert", 5), ("alert", 6), ("alert", 7), ("timer", 7)].map(|(kind, seq)| (kind.to_owned(), seq));
+        assert_eq!(told(&shown.since(&mut mark, Reader::Audience).unwrap()), expected);
+        let advice = Entry { seq: 8, topic: Topic::Feedback, body: Some(json!([])) };
+        shown.learn(state(), &[advice]).unwrap();
+        assert_eq!(shown.since(&mut mark, Reader::Audience).unwrap().len(), 0);
+        assert_eq!(mark.seq, 8);
+    }
+
+    #[tokio::test]
+    async fn of_several_states_the_newest_is_told() {
+        let mut shown = Shown::new(state(), 0);
+        let (_, mut mark) = shown.snapshot(Reader::Owner).unwrap();
+        let topics = [Topic::Participants, Topic::Alert, Topic::Session, Topic::Participants, Topic::Session];
+        let entries: Vec<_> = (1..)
+            .zip(topics)
+            .map(|(seq, topic)| Entry { seq, topic, body: Some(json!({ "name": "ended" })) })
+            .collect();
+        shown.learn(state(), &entries).unwrap();
+        let expected = [("alert", 2), ("participants", 4), ("session", 5)].map(|(kind, seq)| (kind.to_owned(), seq));
+        assert_eq!(told(&shown.since(&mut mark, Reader::Owner).unwrap()), expected);
+    }
+}

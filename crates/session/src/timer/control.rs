@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 use domain::{
     fault::Fault,
     ids::{SessionId, UserId},
+    session::lifecycle::ENDED,
     timer::{Control, NOT_SET_UP, Timer},
 };
 use serde::Deserialize;
@@ -40,7 +41,7 @@ pub struct ControlTimerRequest {
     responses(
         (status = 200, body = TimerView),
         (status = 404, description = "`session_not_found`", body = ProblemView),
-        (status = 409, description = "`timer_not_set_up`, `timer_not_ready`", body = ProblemView),
+        (status = 409, description = "`timer_not_set_up`, `timer_not_ready`, `session_ended`", body = ProblemView),
         (status = 412, description = "`timer_changed`", body = ProblemView)
     )
 )]
@@ -62,7 +63,7 @@ pub async fn start(
     responses(
         (status = 200, body = TimerView),
         (status = 404, description = "`session_not_found`", body = ProblemView),
-        (status = 409, description = "`timer_not_set_up`, `timer_not_running`", body = ProblemView),
+        (status = 409, description = "`timer_not_set_up`, `timer_not_running`, `session_ended`", body = ProblemView),
         (status = 412, description = "`timer_changed`", body = ProblemView)
     )
 )]
@@ -84,7 +85,7 @@ pub async fn pause(
     responses(
         (status = 200, body = TimerView),
         (status = 404, description = "`session_not_found`", body = ProblemView),
-        (status = 409, description = "`timer_not_set_up`, `timer_not_paused`", body = ProblemView),
+        (status = 409, description = "`timer_not_set_up`, `timer_not_paused`, `session_ended`", body = ProblemView),
         (status = 412, description = "`timer_changed`", body = ProblemView)
     )
 )]
@@ -106,7 +107,7 @@ pub async fn resume(
     responses(
         (status = 200, body = TimerView),
         (status = 404, description = "`session_not_found`", body = ProblemView),
-        (status = 409, description = "`timer_not_set_up`", body = ProblemView),
+        (status = 409, description = "`timer_not_set_up`, `session_ended`", body = ProblemView),
         (status = 412, description = "`timer_changed`", body = ProblemView)
     )
 )]
@@ -153,6 +154,9 @@ pub(super) async fn change(
     let mut conn = app.ground.pg.conn().await?;
     for _ in 0..DECISIONS {
         let seen = store::see(&mut conn, owner, id).await?;
+        if seen.is_over {
+            return Err(ENDED.into());
+        }
         let next = decide(seen.timer.as_ref(), seen.now)?;
         let view = TimerView::new(id, &next, seen.now);
         let written = match seen.timer {

@@ -13,7 +13,7 @@ use diesel::{
 
 use super::store::Row;
 
-/// Replaces a timer of the version it was decided on; answers with one row if there was one.
+/// Replaces a timer of the version it was decided on, unless its session has ended; answers with one row if there was one.
 #[derive(QueryId)]
 pub(super) struct Replace {
     pub(super) row: Row,
@@ -31,7 +31,8 @@ impl QueryFragment<Pg> for Replace {
         let row = &self.row;
         out.push_sql("WITH held AS MATERIALIZED (SELECT id FROM sessions WHERE id = ");
         out.push_bind_param::<SqlUuid, _>(&row.session_id)?;
-        out.push_sql(" FOR KEY SHARE), changed AS (UPDATE timers t SET duration_seconds = ");
+        // Who ends the session is waited for: its timer stands still from then on.
+        out.push_sql(" AND status <> 'ended' FOR SHARE), changed AS (UPDATE timers t SET duration_seconds = ");
         out.push_bind_param::<Integer, _>(&row.duration_seconds)?;
         out.push_sql(", alerts = ");
         out.push_bind_param::<Jsonb, _>(&row.alerts)?;

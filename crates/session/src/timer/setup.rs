@@ -43,7 +43,7 @@ pub struct SetupTimerRequest {
     responses(
         (status = 200, body = TimerView),
         (status = 404, description = "`session_not_found`", body = ProblemView),
-        (status = 409, description = "`timer_running`", body = ProblemView),
+        (status = 409, description = "`timer_running`, `session_ended`", body = ProblemView),
         (status = 412, description = "`timer_changed`", body = ProblemView),
         (status = 422, description = "`invalid`", body = ProblemView)
     )

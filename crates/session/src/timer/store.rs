@@ -9,7 +9,7 @@ use diesel::{
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use domain::{
     ids::{SessionId, UserId},
-    session::NOT_FOUND,
+    session::{NOT_FOUND, SessionStatus},
     timer::{Deadline, Plan, Replan, Run, Timer},
 };
 use serde_json::Value;
@@ -37,6 +37,8 @@ pub struct Seen {
     pub timer: Option<Timer>,
     /// By the database's clock: one for all replicas.
     pub now: DateTime<Utc>,
+    /// Whether the session has ended, and its timer with it.
+    pub is_over: bool,
 }
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
@@ -93,16 +95,20 @@ impl Row {
 /// # Errors
 /// `session_not_found` when there is no such session of this person.
 pub async fn see(conn: &mut AsyncPgConnection, owner: UserId, id: SessionId) -> Outcome<Seen> {
-    let found: Option<(Option<Row>, DateTime<Utc>)> = sessions::table
+    let found: Option<(Option<Row>, DateTime<Utc>, String)> = sessions::table
         .left_join(timers::table)
         .filter(sessions::id.eq(id.0))
         .filter(sessions::user_id.eq(owner.0))
-        .select((<Row as Selectable<diesel::pg::Pg>>::construct_selection().nullable(), clock_timestamp()))
+        .select((
+            <Row as Selectable<diesel::pg::Pg>>::construct_selection().nullable(),
+            clock_timestamp(),
+            sessions::status,
+        ))
         .first(conn)
         .await
         .optional()?;
-    let (row, now) = found.ok_or(NOT_FOUND)?;
-    Ok(Seen { timer: row.map(Row::timer).transpose()?, now })
+    let (row, now, status) = found.ok_or(NOT_FOUND)?;
+    Ok(Seen { timer: row.map(Row::timer).transpose()?, now, is_over: status == SessionStatus::Ended.name() })
 }
 
 /// Finds a session, whoever owns it, with its timer and the instant they were read at.
@@ -121,8 +127,9 @@ pub async fn find_with_session(conn: &mut AsyncPgConnection, id: SessionId) -> O
         .first(conn)
         .await
         .optional()?;
-    let seen = |row: Option<Row>, now| Outcome::Ok(Seen { timer: row.map(Row::timer).transpose()?, now });
-    found.map(|(session, row, now)| Ok((session, seen(row, now)?))).transpose()
+    let Some((session, row, now)) = found else { return Ok(None) };
+    let is_over = session.status == SessionStatus::Ended.name();
+    Ok(Some((session, Seen { timer: row.map(Row::timer).transpose()?, now, is_over })))
 }
 
 /// Lists the timers of several sessions, each with its session and the instant it was read at.
@@ -185,4 +192,18 @@ pub async fn replace(
         once_keys: planned.into_iter().map(|deadline| deadline.once_key).collect(),
     };
     Ok(statement.execute(conn).await? == 1)
+}
+
+/// Lets the timer of a session stand still that ends at `now`, and tells its viewers. Call in the transaction that ends
+/// the session, while it holds its row and before it is written.
+///
+/// # Errors
+/// Returns a problem when the database is away.
+pub async fn halt(conn: &mut AsyncPgConnection, id: SessionId, now: DateTime<Utc>) -> Outcome<()> {
+    let row = timers::table.find(id.0).select(<Row as Selectable<diesel::pg::Pg>>::construct_selection()).for_update();
+    let Some(timer) = row.first::<Row>(conn).await.optional()?.map(Row::timer).transpose()? else { return Ok(()) };
+    if let Some(halted) = timer.halt(now) {
+        replace(conn, id, timer.version, &halted, timer.replan(&halted, now)).await?;
+    }
+    Ok(())
 }
