@@ -145,7 +145,7 @@ async fn once(app: &App, owner: UserId, id: SessionId, samples: &[Sample], attem
     Ok(answer)
 }
 
-/// Tells the owner's other screens, in the language of the device that listens; returns whether there was anything.
+/// Tells the owner's other screens, in the language of this request; returns whether there was anything.
 async fn announce(conn: &mut AsyncPgConnection, id: SessionId, cues: &[CueView]) -> Outcome<bool> {
     if cues.is_empty() {
         return Ok(false);
