@@ -150,8 +150,8 @@ async fn a_person_who_joins_many_times_at_once_has_one_place() {
     let kim = app.as_user();
     let (path, code) = open(&kim).await;
     let lee = app.as_user();
-    let come = || join(&lee, &code, "이주최");
-    let (a, b, c, d) = tokio::join!(come(), come(), come(), come());
+    let walk_in = || join(&lee, &code, "이주최");
+    let (a, b, c, d) = tokio::join!(walk_in(), walk_in(), walk_in(), walk_in());
     let places = [a, b, c, d].map(|answer| answer.assert_status(201).json["participant"]["id"].clone());
     assert!(places.iter().all(|place| *place == places[0]), "{places:?}");
     assert_eq!(kim.get(&path).await.json["participant_count"], 1);
