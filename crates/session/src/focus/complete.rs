@@ -7,7 +7,7 @@
 
 use std::fmt::Write as _;
 
-use chassis::problem::Outcome;
+use chassis::{prepared::Prepare, problem::Outcome};
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{
     ExpressionMethods, QueryDsl, QueryableByName, sql_query,
@@ -42,7 +42,7 @@ pub struct Completed {
 pub async fn named(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> Outcome<Vec<Completed>> {
     let query = sql_query(statement(NAMED, ""));
     let completed: Vec<Completed> =
-        query.bind::<Text, _>(FOCUS_COMPLETED).bind::<Array<SqlUuid>, _>(ids).load(conn).await?;
+        query.bind::<Text, _>(FOCUS_COMPLETED).bind::<Array<SqlUuid>, _>(ids).prepared().load(conn).await?;
     Ok(observed(completed))
 }
 
@@ -56,6 +56,7 @@ pub async fn overdue(conn: &mut AsyncPgConnection, grace: TimeDelta, limit: i64)
         .bind::<Text, _>(FOCUS_COMPLETED)
         .bind::<Double, _>(grace.as_seconds_f64())
         .bind::<BigInt, _>(limit)
+        .prepared()
         .load(conn)
         .await?;
     Ok(observed(completed))

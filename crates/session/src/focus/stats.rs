@@ -5,6 +5,7 @@ use actix_web::{
     web::{Data, Query},
 };
 use chassis::{
+    prepared::Prepare,
     principal::Person,
     problem::{Outcome, ProblemView},
 };
@@ -154,6 +155,7 @@ async fn completed_by_day(conn: &mut AsyncPgConnection, owner: UserId, days: &Da
     .bind::<SqlUuid, _>(owner.0)
     .bind::<Array<Timestamptz>, _>(from)
     .bind::<Array<Timestamptz>, _>(until)
+    .prepared()
     .load(conn)
     .await?;
     Ok(counted.into_iter().map(|day| day.completed).collect())
