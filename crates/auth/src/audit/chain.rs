@@ -181,8 +181,11 @@ pub async fn about(conn: &mut AsyncPgConnection, user_id: Uuid, limit: i64) -> O
 /// # Errors
 /// Returns a problem when the database is away.
 pub async fn forget_person(conn: &mut AsyncPgConnection, user_id: Uuid) -> Outcome<()> {
-    // First what waits: entries that are being moved at this moment are in the chain when this returns.
-    let waiting = audit_pending::table.filter(audit_pending::user_id.eq(user_id));
+    // First what waits: entries that are being moved at this moment are in the chain when this returns. Locked in the
+    // order in which they are moved: two that lock the same rows in two orders wait for each other for ever.
+    let theirs = audit_pending::table.filter(audit_pending::user_id.eq(user_id)).order(audit_pending::id);
+    let waiting: Vec<Uuid> = theirs.select(audit_pending::id).for_update().load(conn).await?;
+    let waiting = audit_pending::table.filter(audit_pending::id.eq_any(waiting));
     diesel::update(waiting).set(audit_pending::personal.eq(serde_json::json!({}))).execute(conn).await?;
     let theirs = audit_log::table.filter(audit_log::user_id.eq(user_id)).filter(audit_log::personal.is_not_null());
     diesel::update(theirs).set(audit_log::personal.eq(None::<Value>)).execute(conn).await?;

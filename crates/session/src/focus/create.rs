@@ -31,6 +31,7 @@ const TRIES: usize = 64;
 
 /// A focus session somebody wants to have.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct CreateFocusRequest {
     /// What it is about, 1-200 characters without the spaces around it.
     #[schema(required, value_type = String, min_length = 1, max_length = 200)]

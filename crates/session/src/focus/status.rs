@@ -22,6 +22,7 @@ use crate::app::App;
 
 /// What a focus session is to become.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct FocusStatusRequest {
     /// `pending` takes it back to its beginning; `resumed` means `started`.
     #[schema(required, value_type = Status)]

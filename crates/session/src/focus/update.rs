@@ -27,6 +27,7 @@ use crate::app::App;
 
 /// What is to be different about a focus session; what is left out stays.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct UpdateFocusRequest {
     /// 1-200 characters without the spaces around it.
     #[schema(min_length = 1, max_length = 200)]

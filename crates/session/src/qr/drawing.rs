@@ -121,7 +121,8 @@ mod tests {
             let scale = size / drawing.modules();
             let quiet = QUIET * scale;
             for (place, _) in pixels.iter().enumerate().filter(|(_, dark)| **dark) {
-                let (x, y) = (place as u32 % width, place as u32 / width);
+                let place = u32::try_from(place).unwrap();
+                let (x, y) = (place % width, place / width);
                 assert!((quiet..width - quiet).contains(&x) && (quiet..width - quiet).contains(&y), "{size}: {x} {y}");
             }
         }

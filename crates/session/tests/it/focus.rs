@@ -87,7 +87,6 @@ async fn a_session_has_the_shape_of_the_contract_and_its_clients_status_and_cloc
     let kim = app.as_user();
     let mut body = writing();
     body["status"] = json!("started");
-    body["unknown_to_everybody"] = json!(1);
     let made = kim.post("/session/", body).await.assert_status(201);
     let now = domain::time::rfc3339(stage.clock.now());
     let expected = json!({

@@ -20,6 +20,8 @@ pub(super) enum Reach {
     Object { others: u16 },
     /// A socket, which has tests of its own.
     Socket,
+    /// An answer without an end, about an object; others get 404. What its owner gets has tests of its own.
+    Stream,
 }
 
 /// One operation, ready to be called by whoever has the things it is about.
@@ -34,11 +36,13 @@ pub(super) struct Entry {
     pub(super) reach: Reach,
     /// What the owner gets.
     pub(super) works: u16,
+    /// Whether people may have none of it, and get 404.
+    pub(super) may_be_missing: bool,
 }
 
 impl Entry {
     fn new(name: &'static str, target: String, reach: Reach) -> Self {
-        Self { name, target, body: None, reach, works: 200 }
+        Self { name, target, body: None, reach, works: 200, may_be_missing: false }
     }
 
     /// Takes a body.
@@ -50,6 +54,12 @@ impl Entry {
     /// Answers with another status than 200.
     fn works(mut self, status: u16) -> Self {
         self.works = status;
+        self
+    }
+
+    /// Answers 404 to who has none.
+    fn or_none(mut self) -> Self {
+        self.may_be_missing = true;
         self
     }
 
@@ -89,7 +99,7 @@ fn shown(name: &'static str, id: &str, why: &'static str) -> Entry {
 
 /// Returns the table for somebody's things, in an order in which the owner can call one after the other.
 pub(super) fn entries(things: &Things) -> Vec<Entry> {
-    [house(), accounts(things), sessions(things), sales(things), conversations(things), memos(things)]
+    [house(), accounts(things), sessions(things), focus(things), sales(things), conversations(things), memos(things)]
         .into_iter()
         .flatten()
         .collect()
@@ -166,8 +176,29 @@ fn sessions(things: &Things) -> Vec<Entry> {
         object("GET /api/v1/sessions/{id}/participants", id),
         object("POST /api/v1/sessions/{id}/stream-ticket", id).with(json!({})),
         object("DELETE /api/v1/sessions/{id}/participants/{pid}", &[session, participant]).works(204),
+        object("GET /api/v1/sessions/{id}/feedback/settings", id),
+        object("PUT /api/v1/sessions/{id}/feedback/settings", id).with(json!({ "strength": 6 })),
+        object("POST /api/v1/sessions/{id}/feedback", id)
+            .with(json!({ "timestamp": "2026-11-28T09:00:00Z", "features": { "wpm": 150 } })),
+        object("GET /api/v1/sessions/{id}/feedback", id),
+        Entry { reach: Reach::Stream, ..object("GET /api/v1/sessions/{id}/stream", id) },
+        Entry::new("GET /ws/sessions/{id}", format!("/ws/sessions/{session}"), Reach::Socket).works(400),
         object("POST /api/v1/sessions/{id}/end", id).with(json!({ "summary": { "score": 8 } })),
         object("DELETE /api/v1/sessions/{id}", &[passing]).works(204),
+    ]
+}
+
+fn focus(things: &Things) -> Vec<Entry> {
+    let id = &[things.focus.as_str()];
+    vec![
+        own("POST /session").with(json!({ "subject": "책 읽기", "duration": 25 })).works(201),
+        own("GET /session/current").or_none(),
+        Entry { target: format!("/session/list?{DAYS}"), ..own("GET /session/list") },
+        Entry { target: format!("/session/stats?{DAYS}"), ..own("GET /session/stats") },
+        object("GET /session/{id}", id),
+        object("PUT /session/{id}", id).with(json!({ "goal": "한 장" })),
+        object("PUT /session/{id}/status", id).with(json!({ "status": "cancelled" })),
+        object("DELETE /session/{id}", id),
     ]
 }
 

@@ -17,6 +17,8 @@ pub(super) struct Things {
     pub(super) participant: String,
     /// Another session, which may go.
     pub(super) passing: String,
+    /// A focus session.
+    pub(super) focus: String,
     pub(super) conversation: String,
     pub(super) memo: String,
     /// Uploaded, and not yet completed.
@@ -45,6 +47,8 @@ impl Things {
         let path = format!("/api/v1/sessions/code/{code}/join");
         let joined = person.signed_out().post(&path, json!({ "display_name": email })).await.ok(201);
         let passing = person.post("/api/v1/sessions", json!({ "title": said })).await.ok(201).text("/id");
+        let wish = json!({ "subject": said, "duration": 25 });
+        let focus = person.post("/session", wish).await.ok(201).text("/id");
         let conversation = person.post("/emotion/sessions", json!({ "topic": said })).await.ok(201).text("/session_id");
         let memo = person.post("/memo", json!({ "content": said, "tags": [email] })).await.ok(201).text("/id");
         let attachment = upload(person, &memo).await;
@@ -60,6 +64,7 @@ impl Things {
             code,
             participant: joined.text("/participant/id"),
             passing,
+            focus,
             conversation,
             memo,
             attachment,
@@ -82,6 +87,7 @@ impl Things {
             code: "999999".to_owned(),
             participant: nothing(8),
             passing: nothing(9),
+            focus: nothing(10),
             conversation: nothing(3),
             memo: nothing(4),
             attachment: nothing(5),
@@ -93,13 +99,14 @@ impl Things {
     }
 
     /// Returns by what an answer would give away that somebody has these things.
-    pub(super) fn traces(&self) -> [&str; 11] {
+    pub(super) fn traces(&self) -> [&str; 12] {
         let Self {
             email,
             user,
             session,
             participant,
             passing,
+            focus,
             conversation,
             memo,
             attachment,
@@ -108,7 +115,7 @@ impl Things {
             said,
             ..
         } = self;
-        [email, user, session, participant, passing, conversation, memo, attachment, reservation, login, said]
+        [email, user, session, participant, passing, focus, conversation, memo, attachment, reservation, login, said]
     }
 }
 
