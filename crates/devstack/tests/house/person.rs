@@ -142,8 +142,8 @@ impl Answer {
         answer
     }
 
-    /// Fails the test unless this is an answer as the house gives them: JSON, marked so that no browser takes it for a page,
-    /// and a whole problem document where it refuses.
+    /// Fails the test unless this is an answer as the house gives them: JSON or a picture, marked so that no browser takes it
+    /// for a page, and a whole problem document where it refuses.
     #[track_caller]
     pub(crate) fn sound(&self, asked: &str) {
         let header = |name: &str| self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -151,7 +151,8 @@ impl Answer {
         assert_eq!(header("x-content-type-options"), "nosniff", "{told}");
         if self.status < 400 {
             let is_json = matches!(header("content-type"), "application/json" | "application/jwk-set+json");
-            assert!(self.body.is_empty() || is_json, "{told}");
+            let is_picture = matches!(header("content-type"), "image/png" | "image/svg+xml");
+            assert!(self.body.is_empty() || is_json || is_picture, "{told}");
             return;
         }
         assert_eq!(header("content-type"), "application/problem+json", "{told}");
