@@ -7,11 +7,14 @@ mod cpu;
 mod figures;
 mod gateway_process;
 mod nginx;
+mod pgbench;
 mod platform;
 mod probe;
 mod process;
+mod raw;
 mod report;
 mod scenario;
+mod session_process;
 mod token;
 mod trouble;
 mod tunnel;
@@ -49,6 +52,8 @@ enum Scenario {
     Viewers(scenario::viewers::Options),
     /// How late focus sessions are completed, on the running platform.
     Focus(scenario::focus::Options),
+    /// Reading a session beside the bare select, and timers at a fixed rate, on the running platform's database.
+    Sessions(scenario::sessions::Options),
     /// Resident memory of every service of the running platform.
     Memory,
     /// Limits, gateway and tunnel with short settings, and their ratios.
@@ -91,6 +96,7 @@ async fn run(scenario: Scenario, processes: &Processes) -> Result<Verdict, Troub
         Scenario::Accounts(options) => scenario::accounts::run(&options).await,
         Scenario::Viewers(options) => scenario::viewers::run(&options).await,
         Scenario::Focus(options) => scenario::focus::run(&options).await,
+        Scenario::Sessions(options) => scenario::sessions::run(&options, processes).await,
         Scenario::Memory => scenario::memory::run().await,
         Scenario::All(options) => Box::pin(scenario::all::run(&options, processes)).await,
         Scenario::Upstream { port } => upstream::serve(port).await.map(|()| Verdict::Passed),

@@ -9,12 +9,9 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval_at},
 };
-use url::Url;
 
 use super::{
     Verdict,
@@ -24,6 +21,7 @@ use crate::{
     figures::{milliseconds, percentile, thousands},
     gateway_process::GatewayOptions,
     process::Processes,
+    raw::{Asking, Request},
     report::{Bound, Goal, Report, Table, progress},
     trouble::Trouble,
 };
@@ -94,22 +92,15 @@ pub(crate) async fn run(options: &Options, processes: &Processes) -> Result<Verd
 }
 
 async fn load(options: &Options, route: &Route) -> Result<Vec<Duration>, Trouble> {
-    let url = Url::parse(&route.url).map_err(|fault| Trouble::Broken(fault.to_string()))?;
-    let (host, port) = (url.host_str().unwrap_or_default().to_owned(), url.port().unwrap_or(80));
-    let bearer = route.token.as_ref().map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
-    let request = format!("GET {} HTTP/1.1\r\nhost: {host}:{port}\r\n{bearer}\r\n", url.path());
+    let request = Request::new(&route.url, route.token.as_deref())?;
     let period = Duration::from_secs(1) * options.connections / options.rate;
     let until = Instant::now() + Duration::from_secs(options.seconds);
     let mut connections = JoinSet::new();
     for number in 0..options.connections {
-        let (request, host) = (request.clone(), host.clone());
+        let request = request.clone();
         // Spread over the period, so that they do not all leave at once.
         let begin = Instant::now() + period * number / options.connections;
-        connections.spawn(async move {
-            let stream = TcpStream::connect((host.as_str(), port)).await?;
-            stream.set_nodelay(true)?;
-            ask_at(stream, request.as_bytes(), begin, period, until).await
-        });
+        connections.spawn(async move { ask_at(request.connect().await?, begin, period, until).await });
     }
     let mut times = Vec::new();
     for asked in connections.join_all().await {
@@ -120,45 +111,22 @@ async fn load(options: &Options, route: &Route) -> Result<Vec<Duration>, Trouble
 }
 
 async fn ask_at(
-    mut stream: TcpStream,
-    request: &[u8],
+    mut connection: Asking<'_>,
     begin: Instant,
     period: Duration,
     until: Instant,
 ) -> Result<Vec<Duration>, Trouble> {
     let mut due = interval_at(begin, period);
     due.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    let (mut times, mut read) = (Vec::new(), Vec::with_capacity(4_096));
-    let mut free_since = begin;
+    let (mut times, mut free_since) = (Vec::new(), begin);
     loop {
         let due_at = due.tick().await;
         if due_at > until {
             return Ok(times);
         }
         let from = if due_at < free_since { due_at } else { Instant::now() };
-        stream.write_all(request).await?;
-        read_answer(&mut stream, &mut read).await?;
+        connection.ask().await?;
         free_since = Instant::now();
         times.push(free_since - from);
-    }
-}
-
-/// Reads one answer with a stated length, which must be 200.
-async fn read_answer(stream: &mut TcpStream, read: &mut Vec<u8>) -> Result<(), Trouble> {
-    read.clear();
-    loop {
-        if stream.read_buf(read).await? == 0 {
-            return Err(Trouble::Broken("the connection was closed".to_owned()));
-        }
-        let Some(end) = read.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
-        let head = String::from_utf8_lossy(read.get(..end).unwrap_or_default()).to_ascii_lowercase();
-        if !head.starts_with("http/1.1 200") {
-            return Err(Trouble::Broken(head.lines().next().unwrap_or_default().to_owned()));
-        }
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
-        let length = length.ok_or_else(|| Trouble::Broken("an answer without a length".to_owned()))?;
-        if read.len() >= end + 4 + length {
-            return Ok(());
-        }
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod gateway;
 pub(crate) mod latency;
 pub(crate) mod limits;
 pub(crate) mod memory;
+pub(crate) mod sessions;
 pub(crate) mod tunnel;
 pub(crate) mod viewers;
 
