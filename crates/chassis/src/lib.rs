@@ -29,6 +29,7 @@ pub mod pg;
 pub mod prepared;
 pub mod principal;
 pub mod problem;
+mod reads;
 pub mod recent;
 pub mod redis;
 pub mod server;

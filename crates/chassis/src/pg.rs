@@ -6,6 +6,7 @@
 use std::{
     fmt::Write as _,
     ops::{Deref, DerefMut},
+    sync::Arc,
     time::Duration,
 };
 
@@ -27,10 +28,11 @@ use url::Url;
 use crate::{
     config::Faults,
     problem::{Outcome, Problem},
+    reads::Readers,
 };
 
 /// Longest a request waits for a free connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest a new connection may take; a healthy server on the same network needs milliseconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest a statement may run, enforced by the server; no query of a request comes near.
@@ -55,7 +57,8 @@ pub struct PgConfig {
     /// `postgres://user:password@host:port/database`.
     #[arg(long, env = "DATABASE_URL")]
     pub database_url: SecretString,
-    /// Most connections of this process; keep the sum over all replicas below the server's `max_connections`.
+    /// Most connections of this process, beside two that short reads share; keep the sum over all replicas below the
+    /// server's `max_connections`.
     #[arg(long, env = "DATABASE_POOL_SIZE", default_value_t = 8)]
     pub database_pool_size: usize,
 }
@@ -83,7 +86,8 @@ impl PgConfig {
 /// A pool of connections; clones share it.
 #[derive(Clone)]
 pub struct Pg {
-    pool: Pool<AsyncPgConnection>,
+    pub(crate) pool: Pool<AsyncPgConnection>,
+    pub(crate) readers: Arc<Readers>,
 }
 
 impl Pg {
@@ -103,7 +107,7 @@ impl Pg {
             .recycle_timeout(Some(CONNECT_TIMEOUT))
             .runtime(deadpool::Runtime::Tokio1)
             .build()?;
-        Ok(Self { pool })
+        Ok(Self { pool, readers: Arc::default() })
     }
 
     /// Takes a connection.

@@ -1,6 +1,6 @@
 //! Connections that come back in a state nobody wants them in.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use chassis::{
     pg::Pg,
@@ -13,8 +13,9 @@ use diesel::{
     QueryableByName, sql_query,
     sql_types::{BigInt, Text},
 };
-use diesel_async::{AsyncConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use domain::principal::Service;
+use futures_util::future::join_all;
 use secrecy::SecretString;
 use testkit::{Stage, eventually, fault_proxy::FaultProxy};
 use tokio::time::timeout;
@@ -85,6 +86,29 @@ async fn a_statement_that_is_prepared_stays_so_on_its_connection() {
     let kept = "SELECT count(*) AS number FROM pg_prepared_statements \
                 WHERE statement LIKE 'UPDATE users%' AND generic_plans + custom_plans = 3";
     assert_eq!(sql_query(kept).get_result::<Number>(&mut conn).await.unwrap().number, 1);
+}
+
+async fn reading_backend(pg: &Pg) -> i64 {
+    let ask = async |mut conn: &AsyncPgConnection| {
+        let backend = sql_query("SELECT pg_backend_pid()::bigint AS number");
+        Ok(backend.get_result::<Number>(&mut conn).await?.number)
+    };
+    pg.read(ask).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn short_reads_share_two_connections_and_outlive_them() {
+    let stage = Stage::new(Service::Auth, MIGRATIONS).await;
+    let pg = stage.pg();
+    for _ in 0..2 {
+        let backends: BTreeSet<i64> = join_all((0..40).map(|_| reading_backend(&pg))).await.into_iter().collect();
+        assert_eq!(backends.len(), 2);
+        for backend in backends {
+            let end = sql_query("SELECT pg_terminate_backend($1::int)").bind::<BigInt, _>(backend);
+            end.execute(&mut pg.conn().await.unwrap()).await.unwrap();
+        }
+    }
+    reading_backend(&pg).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

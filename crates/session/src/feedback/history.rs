@@ -83,7 +83,7 @@ pub async fn list(
 ) -> Outcome<HttpResponse> {
     let (owner, part) = (person.0.user_id, query.parse()?);
     let mut conn = app.ground.pg.conn().await?;
-    sessions::store::find(&mut conn, owner, *id).await?.ok_or(NOT_FOUND)?;
+    sessions::store::find(&conn, owner, *id).await?.ok_or(NOT_FOUND)?;
     let total = store::count(&mut conn, owner, *id).await?;
     let (cues, more) = store::page(&mut conn, owner, *id, part).await?;
     let last = cues.last().filter(|_| more).map(|cue| cue.at.timestamp_millis());

@@ -130,7 +130,7 @@ pub async fn list(
     let (filter, mut page) = query.parse(person.0.user_id)?;
     let mut conn = app.ground.pg.conn().await?;
     if let Some(cursor) = query.cursor {
-        let last = store::find(&mut conn, person.0.user_id, cursor).await?;
+        let last = store::find(&conn, person.0.user_id, cursor).await?;
         page.after = Some(last.ok_or_else(unknown_cursor)?);
     }
     let (limit, offset) = (page.limit.rows(), page.offset);

@@ -25,7 +25,7 @@ use crate::app::App;
     )
 )]
 pub async fn show(app: Data<App>, person: Person, id: Path<SessionId>) -> Outcome<HttpResponse> {
-    let mut conn = app.ground.pg.conn().await?;
-    let session = store::find(&mut conn, person.0.user_id, *id).await?.ok_or(NOT_FOUND)?;
+    let found = app.ground.pg.read(async |conn| store::find(conn, person.0.user_id, *id).await).await?;
+    let session = found.ok_or(NOT_FOUND)?;
     Ok(HttpResponse::Ok().json(SessionView::new(session, &app.pictures)))
 }

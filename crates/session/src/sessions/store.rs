@@ -158,12 +158,12 @@ pub async fn insert(conn: &mut AsyncPgConnection, new: &NewSession, code: &Sessi
 ///
 /// # Errors
 /// Returns a problem when the database is away.
-pub async fn find(conn: &mut AsyncPgConnection, owner: UserId, id: SessionId) -> Outcome<Option<Session>> {
+pub async fn find(mut conn: &AsyncPgConnection, owner: UserId, id: SessionId) -> Outcome<Option<Session>> {
     let found = sessions::table
         .filter(sessions::id.eq(id.0))
         .filter(sessions::user_id.eq(owner.0))
         .select(Session::as_select())
-        .first(conn)
+        .first(&mut conn)
         .await;
     Ok(found.optional()?)
 }
