@@ -1,5 +1,7 @@
 //! Somebody with an app, in front of the gateway.
 
+use std::time::Duration;
+
 use reqwest::{Method, RequestBuilder, header::HeaderMap};
 use serde_json::{Value, json};
 
@@ -26,10 +28,21 @@ pub(crate) struct Answer {
     pub(crate) json: Value,
 }
 
+/// Longest to wait for an answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 impl Person {
     /// Somebody who is not signed in.
     pub(crate) fn stranger(gateway: &str) -> Self {
-        let http = chassis::client::http_client().expect("an HTTP client");
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .timeout(PATIENCE)
+            // A connection that was opened in a race and never used is told 408 after five seconds, and whoever takes it
+            // in that moment takes that for an answer.
+            .pool_max_idle_per_host(0)
+            .build();
+        let http = http.expect("an HTTP client");
         Self { http, gateway: gateway.to_owned(), token: None, id: String::new() }
     }
 

@@ -21,8 +21,8 @@ const SLOW: usize = 60;
 const READERS: usize = 10;
 /// Five seconds for a head or the beginning of a body, and some for two busy cores.
 const LET_GO_WITHIN: Duration = Duration::from_secs(9);
-/// Thirty seconds without anything taken, and some more.
-const READER_LET_GO_WITHIN: Duration = Duration::from_secs(45);
+/// Thirty seconds without anything taken, and much more for two busy cores: what is left over is a minute of patience.
+const READER_LET_GO_WITHIN: Duration = Duration::from_secs(90);
 /// Other people, who ask without a pause.
 const OTHERS: usize = 4;
 
