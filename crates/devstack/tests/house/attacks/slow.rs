@@ -1,15 +1,11 @@
 //! People who take their time, to take everybody else's.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
-    sync::Barrier,
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -136,26 +132,28 @@ pub(super) async fn begin_to_read_slowly(house: &House) -> SlowReaders {
     let addr = house.stack.gateway().trim_start_matches("http://");
     let head = format!(
         "GET /memo/list?{DAYS} HTTP/1.1\r\nHost: {addr}\r\nAuthorization: Bearer {}\r\n\r\n",
-        reader.token.expect("signed in")
+        reader.token.as_deref().expect("signed in")
     );
     let mut running = JoinSet::new();
-    let all_have_begun = Arc::new(Barrier::new(READERS + 1));
     for _ in 0..READERS {
-        running.spawn(reads_slowly(addr.parse().expect("an address"), head.clone(), all_have_begun.clone()));
+        running.spawn(reads_slowly(addr.parse().expect("an address"), head.clone()));
     }
     // So many large answers keep a service busy for seconds in a build for tests; that is not what is tested.
-    timeout(READER_LET_GO_WITHIN, all_have_begun.wait()).await.expect("every reader gets an answer");
+    let mut quick = 0;
+    while quick < 20 {
+        let asked = Instant::now();
+        reader.get("/memo/list?tz=UTC&start_date=2020-01-01&end_date=2020-01-01").await.ok(200);
+        quick = if asked.elapsed() < Duration::from_millis(500) { quick + 1 } else { 0 };
+    }
     SlowReaders { begun: Instant::now(), running }
 }
 
-async fn reads_slowly(addr: std::net::SocketAddr, head: String, all_have_begun: Arc<Barrier>) -> Duration {
+async fn reads_slowly(addr: std::net::SocketAddr, head: String) -> Duration {
     let socket = TcpSocket::new_v4().expect("a socket");
     // As little room as there can be: what does not fit waits in the house.
     socket.set_recv_buffer_size(4_096).expect("a small buffer");
     let mut stream = socket.connect(addr).await.expect("connect");
     stream.write_all(head.as_bytes()).await.expect("a request");
-    stream.read_u8().await.expect("an answer");
-    all_have_begun.wait().await;
     let begun = Instant::now();
     // What has arrived stays readable when the connection is gone; only writing tells. Empty lines before a request are
     // none of it.
