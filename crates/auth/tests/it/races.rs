@@ -145,7 +145,7 @@ async fn what_is_being_moved_into_the_audit_chain_forgets_an_erased_person_too()
     somebody_waits(&stage, "INSERT INTO \"audit_log\"").await;
 
     let goes_on = async {
-        somebody_waits(&stage, "UPDATE \"audit_pending\"").await;
+        somebody_waits(&stage, "SELECT \"audit_pending\"").await;
         blocking.batch_execute("ROLLBACK").await.unwrap();
     };
     tokio::join!(erase(&kim), goes_on).0.assert_status(202);
