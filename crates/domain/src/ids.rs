@@ -58,8 +58,14 @@ ids! {
     EventId
     /// One seat of one event.
     SeatId
+    /// What an event sells by quantity.
+    TicketTypeId
     /// A hold on seats or tickets, from pending to confirmed, cancelled or expired.
     ReservationId
+    /// Money for a reservation, on its way or there.
+    PaymentId
+    /// What one person comes in with.
+    TicketId
     /// A conversation with the companion.
     ConversationId
     /// One turn of a conversation: what was said and what was answered.

@@ -3,14 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use chassis::{
-    cli::Program, clock::Clock, idempotency, pg::PgConfig, problem::Outcome, server::Bound, service::Foundation,
-    telemetry::TelemetryConfig,
+    cli::Program, clock::Clock, idempotency, outbox::Outbox, pg::PgConfig, problem::Outcome, server::Bound,
+    service::Foundation, telemetry::TelemetryConfig,
 };
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use domain::principal::Service;
 use utoipa::OpenApi as _;
 
-use crate::{config::TicketingConfig, development, routes, seat::expiry};
+use crate::{config::TicketingConfig, development, notice::Notices, routes, seat::expiry};
 
 /// The schema of `maru_ticketing`.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/ticketing");
@@ -22,6 +22,10 @@ pub struct App {
     pub ground: Foundation,
     /// The configuration.
     pub config: Arc<TicketingConfig>,
+    /// What must be told after a commit.
+    pub outbox: Outbox,
+    /// The way to the other replicas.
+    pub notices: Notices,
 }
 
 /// Builds the service and starts to listen.
@@ -31,6 +35,7 @@ pub struct App {
 pub fn build(config: TicketingConfig, clock: Clock) -> Outcome<Bound> {
     let app = App::new(config, clock)?;
     idempotency::prune(&app.ground.lifecycle, app.ground.pg.clone());
+    app.notices.relay(&app.ground.lifecycle, app.ground.pg.clone(), &app.outbox);
     let pause = Duration::from_millis(app.config.hold_sweep_ms);
     expiry::start(&app.ground.lifecycle, app.ground.pg.clone(), pause);
     let data = actix_web::web::Data::new(app.clone());
@@ -45,7 +50,10 @@ impl App {
     /// # Errors
     /// Returns a problem when a URL or key cannot be read.
     pub fn new(config: TicketingConfig, clock: Clock) -> Outcome<Self> {
-        Ok(Self { ground: Foundation::new(Service::Ticketing, config.base.clone(), clock)?, config: Arc::new(config) })
+        let outbox = Outbox::new(clock.clone());
+        let ground = Foundation::new(Service::Ticketing, config.base.clone(), clock)?;
+        let notices = Notices::new(ground.redis.clone());
+        Ok(Self { ground, config: Arc::new(config), outbox, notices })
     }
 }
 

@@ -8,6 +8,7 @@ pub mod app;
 pub mod config;
 pub mod development;
 pub mod event;
+pub mod notice;
 pub mod person;
 pub mod routes;
 mod schema;
