@@ -11,6 +11,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod context;
+pub mod document;
 pub mod edge;
 pub mod health;
 pub mod idempotency;
