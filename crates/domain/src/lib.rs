@@ -22,5 +22,6 @@ pub mod rate;
 pub mod refresh;
 pub mod seat_hold;
 pub mod session;
+pub mod ticket_order;
 pub mod time;
 pub mod timer;

@@ -5,14 +5,17 @@
 //! database's clock, whether or not a sweeper is alive to say so. Redis may be away without a seat being sold twice.
 
 pub mod app;
+pub mod command;
 pub mod config;
 pub mod development;
 pub mod event;
 pub mod notice;
+pub mod order;
 pub mod person;
 pub mod routes;
 mod schema;
 pub mod seat;
 pub mod ticket;
+pub mod verify;
 
 pub use app::{Ticketing, build};

@@ -64,6 +64,7 @@ diesel::table! {
         held -> Int4,
         sold -> Int4,
         created_at -> Timestamptz,
+        version -> Int8,
     }
 }
 
@@ -104,6 +105,37 @@ diesel::table! {
         reservation_id -> Uuid,
         seat_id -> Uuid,
         price -> Int8,
+    }
+}
+
+diesel::table! {
+    reservation_items (reservation_id, ticket_type_id) {
+        reservation_id -> Uuid,
+        ticket_type_id -> Uuid,
+        quantity -> Int4,
+        unit_price -> Int8,
+        subtotal -> Int8,
+    }
+}
+
+diesel::table! {
+    user_event (user_id, event_id) {
+        user_id -> Uuid,
+        event_id -> Uuid,
+        quantity -> Int4,
+    }
+}
+
+diesel::table! {
+    waiting_list (place) {
+        place -> Int8,
+        event_id -> Uuid,
+        ticket_type_id -> Uuid,
+        user_id -> Uuid,
+        quantity -> Int4,
+        hold_seconds -> Double,
+        most_per_event -> Int4,
+        created_at -> Timestamptz,
     }
 }
 

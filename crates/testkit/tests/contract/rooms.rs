@@ -180,6 +180,8 @@ fn serve_ticketing(stage: Stage) -> Room {
         hold_ttl: Duration::from_mins(5),
         hold_sweep_ms: 500,
         max_seats_per_reservation: 4,
+        max_tickets_per_reservation: 10,
+        max_per_user_event: 10,
     };
     let app = stage.serve(ticketing::build(config, stage.clock.clone()).unwrap());
     Room { service: Service::Ticketing, stage, app }
