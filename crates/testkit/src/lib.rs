@@ -18,6 +18,7 @@ pub mod settings;
 pub mod smtp;
 pub mod socket;
 pub mod stage;
+pub mod toss;
 
 use std::time::Duration;
 
