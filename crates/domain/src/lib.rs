@@ -16,6 +16,7 @@ pub mod ids;
 pub mod locale;
 pub mod memo;
 pub mod page;
+pub mod payment;
 pub mod person;
 pub mod principal;
 pub mod rate;

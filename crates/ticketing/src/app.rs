@@ -11,10 +11,12 @@ use domain::principal::Service;
 use utoipa::OpenApi as _;
 
 use crate::{
+    admission_ticket::code::Codes,
     command,
     config::TicketingConfig,
     notice::Notices,
     order::lane::Lane,
+    payment::{self, Payments},
     routes,
     seat::{expiry, shed::Shed},
 };
@@ -37,6 +39,10 @@ pub struct App {
     pub lane: Lane,
     /// Where seats are noted that somebody is at.
     pub shed: Arc<Shed>,
+    /// Who takes the money.
+    pub payments: Payments,
+    /// The codes of tickets.
+    pub codes: Codes,
 }
 
 /// Builds the service and starts to listen.
@@ -50,6 +56,8 @@ pub fn build(config: TicketingConfig, clock: Clock) -> Outcome<Bound> {
     let pause = Duration::from_millis(app.config.hold_sweep_ms);
     expiry::start(&app.ground.lifecycle, app.ground.pg.clone(), app.outbox.clone(), pause);
     app.lane.start(&app.ground.lifecycle, &app.outbox);
+    payment::refund::relay(&app);
+    payment::reconcile::start(&app, Duration::from_millis(app.config.payments.payment_sweep_ms));
     let data = actix_web::web::Data::new(app.clone());
     app.ground.listen(app.config.port, app.ground.health(), routes::Api::openapi(), move |cfg| {
         cfg.app_data(data.clone()).configure(routes::configure);
@@ -66,7 +74,10 @@ impl App {
         let ground = Foundation::new(Service::Ticketing, config.base.clone(), clock)?;
         let notices = Notices::new(ground.redis.clone());
         let lane = Lane::new(&config.base.pg, config.terms())?;
-        Ok(Self { ground, config: Arc::new(config), outbox, notices, lane, shed: Arc::default() })
+        let payments = config.payments.payments(config.base.common.environment)?;
+        let codes = config.tickets.codes();
+        let (config, shed) = (Arc::new(config), Arc::default());
+        Ok(Self { ground, config, outbox, notices, lane, shed, payments, codes })
     }
 }
 

@@ -9,7 +9,7 @@ use chassis::{
 use clap::Args;
 use domain::{seat_hold, ticket_order};
 
-use crate::order::batch::Terms;
+use crate::{admission_ticket::config::TicketConfig, order::batch::Terms, payment::config::PaymentConfig};
 
 /// Longest hold: who has not paid within an hour has left, and the seat is somebody else's chance.
 const LONGEST_HOLD: Duration = Duration::from_hours(1);
@@ -43,6 +43,12 @@ pub struct TicketingConfig {
     /// Most tickets and seats that one person may have of one event.
     #[arg(long, env = "MAX_PER_USER_EVENT", default_value_t = ticket_order::MAX_PER_USER_EVENT)]
     pub max_per_user_event: usize,
+    /// Payments.
+    #[command(flatten)]
+    pub payments: PaymentConfig,
+    /// The secret of tickets' codes.
+    #[command(flatten)]
+    pub tickets: TicketConfig,
 }
 
 impl TicketingConfig {
@@ -55,6 +61,8 @@ impl TicketingConfig {
 impl Config for TicketingConfig {
     fn validate(&self, faults: &mut Faults) {
         self.base.validate(faults);
+        self.payments.validate(self.base.common.environment, faults);
+        self.tickets.validate(faults);
         if self.hold_ttl.is_zero() || self.hold_ttl > LONGEST_HOLD {
             faults.add("HOLD_TTL", "must be between 1s and 1h");
         }

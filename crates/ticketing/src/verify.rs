@@ -9,7 +9,7 @@ use chassis::problem::{Outcome, Problem};
 use diesel::{QueryableByName, sql_query, sql_types::BigInt};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use crate::app::App;
+use crate::{app::App, payment};
 
 /// Longest a check may run, milliseconds: it reads whole tables, which no request does.
 const PATIENCE_MS: u32 = 600_000;
@@ -138,8 +138,8 @@ pub async fn check(conn: &mut AsyncPgConnection, most_per_event: usize) -> Outco
     snapshot
         .run(async |conn| {
             sql_query(format!("SET LOCAL statement_timeout = {PATIENCE_MS}")).execute(conn).await?;
-            let mut findings = Vec::with_capacity(CHECKS.len());
-            for (name, query) in CHECKS {
+            let mut findings = Vec::with_capacity(CHECKS.len() + payment::checks::CHECKS.len());
+            for (name, query) in CHECKS.into_iter().chain(payment::checks::CHECKS) {
                 // Every query takes the limit, so that one line binds it.
                 let query = format!("WITH checked AS ({query}) SELECT count FROM checked WHERE $1::bigint IS NOT NULL");
                 let Counted { count } = sql_query(query).bind::<BigInt, _>(most).get_result(conn).await?;

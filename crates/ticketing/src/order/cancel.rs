@@ -13,6 +13,7 @@ use diesel_async::AsyncConnection;
 use domain::{
     ids::ReservationId,
     locale::Text,
+    payment::TICKET_USED,
     seat_hold::{RESERVATION_NOT_FOUND, ReservationStatus},
     ticket_order::{ALREADY_CANCELLED, RESERVATION_EXPIRED, TOO_LATE_TO_CANCEL},
 };
@@ -23,7 +24,7 @@ use super::{
     settle::{self, Release, Released},
     store,
 };
-use crate::app::App;
+use crate::{admission_ticket, app::App};
 
 const CANCELLED: Text = Text::new("예매가 취소되었습니다.", "Your reservation is cancelled.");
 
@@ -46,7 +47,7 @@ pub struct CancelledView {
         (status = 401, body = ProblemView),
         (status = 404, description = "`reservation_not_found`", body = ProblemView),
         (status = 409, body = ProblemView,
-         description = "`already_cancelled`, `reservation_expired`, `too_late_to_cancel`")
+         description = "`already_cancelled`, `reservation_expired`, `too_late_to_cancel`, `ticket_used`")
     )
 )]
 pub async fn cancel(
@@ -63,7 +64,12 @@ pub async fn cancel(
             if own.status == "confirmed" && own.event_date <= own.now && !own.is_called_off {
                 return Err(TOO_LATE_TO_CANCEL.into());
             }
-            settle::release(conn, *id, Release::Cancelled).await
+            let released = settle::release(conn, *id, Release::Cancelled).await?;
+            // Looked at after the reservation is locked: whoever comes in from now on finds it cancelled.
+            if admission_ticket::store::is_any_used(conn, *id).await? {
+                return Err(TICKET_USED.into());
+            }
+            Ok(released)
         })
         .await?;
     app.outbox.wake();

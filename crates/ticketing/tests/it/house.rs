@@ -9,9 +9,11 @@ use domain::{
     ids::{EventId, Id, SeatId},
     principal::Service,
 };
+use secrecy::SecretString;
 use serde_json::{Value, json};
 use testkit::{Answer, Stage, TestApp, TestClient};
 use ticketing::{
+    admission_ticket::config::TicketConfig,
     app::MIGRATIONS,
     config::TicketingConfig,
     seat::{
@@ -21,6 +23,8 @@ use ticketing::{
     verify,
 };
 use uuid::Uuid;
+
+use crate::payments;
 
 /// Where seats are reserved.
 pub(crate) const RESERVE: &str = "/api/v1/seats/reserve";
@@ -160,6 +164,8 @@ pub(crate) fn config(stage: &Stage) -> TicketingConfig {
         max_seats_per_reservation: 4,
         max_tickets_per_reservation: 10,
         max_per_user_event: 10,
+        payments: payments::config(None),
+        tickets: TicketConfig { ticket_secret: SecretString::from("t".repeat(48)), ticket_secret_previous: None },
     }
 }
 
