@@ -182,7 +182,8 @@ impl PaymentStatus {
     /// Reads a status's name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.name() == name)
-    }}
+    }
+}
 
 /// Refuses an amount that is not what is owed.
 ///

@@ -69,7 +69,7 @@ pub async fn cancel(
             if admission_ticket::store::is_any_used(conn, *id).await? {
                 return Err(TICKET_USED.into());
             }
-            Ok(released)
+            Outcome::Ok(released)
         })
         .await?;
     app.outbox.wake();

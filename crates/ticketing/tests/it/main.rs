@@ -19,7 +19,7 @@ mod seed;
 mod settle;
 mod shed;
 mod stock;
+mod tickets;
 mod verify;
 mod waiting;
-mod tickets;
 mod webhooks;

@@ -202,8 +202,7 @@ async fn a_ticket_is_used_or_given_back_and_never_both() {
         let (_, buyer, reservation, found) = sold(&house, 1).await;
         let admin = house.app.as_role(Role::Admin);
         let cancel = format!("/api/v1/reservations/{reservation}/cancel");
-        let (entered, cancelled) =
-            tokio::join!(admin.post(CHECK_IN, code(&found[0])), buyer.post(&cancel, json!({})));
+        let (entered, cancelled) = tokio::join!(admin.post(CHECK_IN, code(&found[0])), buyer.post(&cancel, json!({})));
         match (entered.status, cancelled.status) {
             (200, 409) => cancelled.assert_problem(409, "ticket_used"),
             (409, 200) => entered.assert_problem(409, "ticket_void"),
