@@ -317,8 +317,8 @@ CREATE FUNCTION is_held_by_overdue(p_type uuid) RETURNS boolean LANGUAGE sql STA
 $$;
 
 -- Ends orders whose rows, and whose buyers' rows in user_event, the caller has locked: all of them pending, or all
--- confirmed. A pending one whose time has passed is expired whatever it is ended for. Seats and stock come back, and
--- everybody hears of it.
+-- confirmed. Without a status pending ones are cancelled, or expired when their time has passed. Seats and stock come
+-- back, and everybody hears of it.
 CREATE FUNCTION let_go(p_ids uuid[], p_status text, p_payment_status text, p_were_sold boolean,
     OUT seats bigint, OUT tickets bigint)
 LANGUAGE plpgsql SET enable_seqscan = off AS $$
@@ -331,7 +331,7 @@ DECLARE
     v_versions bigint[];
 BEGIN
     UPDATE reservations SET payment_status = coalesce(p_payment_status, payment_status), updated_at = clock_timestamp(),
-        status = CASE WHEN status = 'pending' AND expires_at <= clock_timestamp() THEN 'expired' ELSE p_status END
+        status = coalesce(p_status, CASE WHEN expires_at <= clock_timestamp() THEN 'expired' ELSE 'cancelled' END)
     WHERE id = ANY (p_ids);
     UPDATE user_event u SET quantity = u.quantity - c.quantity
     FROM (SELECT r.user_id, r.event_id, sum(k.quantity) AS quantity FROM reservations r JOIN (
@@ -657,7 +657,7 @@ BEGIN
     SELECT coalesce(array_agg(l.id), '{}'), coalesce(array_agg(l.id) FILTER (WHERE l.status = 'pending'), '{}')
     INTO v_ids, v_pending FROM (
         SELECT r.id, r.status FROM reservations r WHERE r.user_id = p_user ORDER BY r.id LIMIT p_most FOR UPDATE) l;
-    SELECT l.seats INTO seats FROM let_go(v_pending, 'cancelled', NULL, false) l;
+    SELECT l.seats INTO seats FROM let_go(v_pending, NULL, NULL, false) l;
     WITH nobodys AS (
         UPDATE reservations r SET user_id = gen_random_uuid() WHERE r.id = ANY (v_ids)
         RETURNING r.id, r.user_id, r.event_id, r.status),
@@ -764,7 +764,7 @@ BEGIN
             WHEN p_section IS NULL THEN 'no_seats' ELSE 'seat_not_found' END INTO outcome;
     END IF;
 
-    IF outcome IS NULL THEN
+    IF outcome IS NULL AND p_key IS NOT NULL THEN
         INSERT INTO idempotency_keys AS k (user_id, route, key, body_hash, status, answer)
         VALUES (p_user, p_route, p_key, p_hash, 201, '{}')
         ON CONFLICT (user_id, route, key) DO UPDATE
@@ -831,10 +831,12 @@ BEGIN
         ORDER BY h.section, h.row_number, h.seat_number)
     INTO v_events, v_seats, v_versions, v_total, v_shown FROM held h;
     PERFORM tell_seats(v_events, v_seats, 'locked', v_versions);
-    UPDATE idempotency_keys k SET answer = jsonb_build_object('message', p_message, 'reservation', jsonb_build_object(
+    v_shown := jsonb_build_object('message', p_message, 'reservation', jsonb_build_object(
         'id', p_id, 'reservationNumber', p_number, 'totalAmount', v_total, 'expiresAt', wire_time(v_expires),
-        'seats', v_shown))
-    WHERE k.user_id = p_user AND k.route = p_route AND k.key = p_key RETURNING k.answer::text INTO answer;
+        'seats', v_shown));
+    UPDATE idempotency_keys k SET answer = v_shown
+    WHERE k.user_id = p_user AND k.route = p_route AND k.key = p_key;
+    answer := v_shown::text;
     outcome := 'created';
     status := 201;
 END $$;

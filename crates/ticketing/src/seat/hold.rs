@@ -54,7 +54,7 @@ pub struct Hold<'a> {
     event_id: Uuid,
     buyer: UserId,
     route: &'a str,
-    key: String,
+    key: Option<&'a str>,
     body_hash: &'a [u8],
     message: &'a str,
     seconds: f64,
@@ -90,7 +90,7 @@ impl<'a> Hold<'a> {
             event_id: event_id.0,
             buyer,
             route,
-            key: attempt.key().map_or_else(|| reservation_id.to_string(), str::to_owned),
+            key: attempt.key(),
             body_hash: attempt.body_hash(),
             message,
             seconds: terms.hold.as_secs_f64(),
@@ -148,7 +148,7 @@ impl QueryFragment<Pg> for Hold<'_> {
         out.push_sql(", ");
         out.push_bind_param::<Text, _>(self.route)?;
         out.push_sql(", ");
-        out.push_bind_param::<Text, _>(&self.key)?;
+        out.push_bind_param::<Nullable<Text>, _>(&self.key)?;
         out.push_sql(", ");
         out.push_bind_param::<Binary, _>(self.body_hash)?;
         out.push_sql(", ");

@@ -112,9 +112,9 @@ pub async fn reserve_seats(
     let choice = Choice::Seats(seats.clone());
     let said = (ROUTE, &attempt, SELECTED.in_locale(language.0));
     let hold = Hold::new(id, event_id, buyer, &choice, app.config.terms(), said);
-    let held = hold_or_say_why(&app, hold, event_id, &seats).await;
+    let answer = hold_or_say_why(&app, hold, event_id, &seats).await;
     note.take_back(redis).await;
-    Ok(held?.into())
+    Ok(answer?.into())
 }
 
 async fn hold_or_say_why(
@@ -126,9 +126,9 @@ async fn hold_or_say_why(
     let mut conn = app.ground.pg.conn().await?;
     match hold.run(&mut conn).await {
         Err(problem) if problem.code() == SEAT_TAKEN.code => Err(refusal(&mut conn, event_id, seats).await?),
-        held => {
+        answered => {
             app.outbox.wake();
-            held
+            answered
         }
     }
 }

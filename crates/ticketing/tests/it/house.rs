@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chassis::pg::Pg;
+use deadpool_redis::redis;
 use diesel::{QueryableByName, sql_query, sql_types::BigInt};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use domain::{
@@ -16,6 +17,7 @@ use ticketing::{
     admission_ticket::config::TicketConfig,
     app::MIGRATIONS,
     config::TicketingConfig,
+    notice::{FIELD, Notice, STREAM},
     seat::{
         layout::{LayoutConfig, Section},
         store,
@@ -145,12 +147,13 @@ impl House {
         assert_eq!(broken, []);
     }
 
-    /// Returns the notices that were written, newest of each ticket type last; none may have left yet.
-    pub(crate) async fn told(&self, kind: &str) -> i64 {
-        self.number(&format!(
-            "SELECT count(*) AS number FROM outbox WHERE topic = 'notice' AND payload ->> 'kind' = '{kind}'"
-        ))
-        .await
+    /// Returns what was told to all replicas so far.
+    pub(crate) async fn heard(&self) -> Vec<Notice> {
+        let redis = self.stage.redis();
+        let range = redis::cmd("XRANGE").arg(redis.key(STREAM)).arg("-").arg("+").to_owned();
+        let entries: Vec<(String, Vec<(String, String)>)> = redis.run(&range).await.unwrap();
+        let fields = entries.into_iter().flat_map(|(_, fields)| fields).filter(|(name, _)| name == FIELD);
+        fields.map(|(_, text)| serde_json::from_str(&text).unwrap()).collect()
     }
 }
 

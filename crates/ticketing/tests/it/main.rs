@@ -8,6 +8,7 @@ mod expiry;
 mod hold;
 mod house;
 mod limits;
+mod notices;
 mod orders;
 mod payment_faults;
 mod payment_races;
