@@ -20,6 +20,7 @@ pub mod smtp;
 pub mod socket;
 pub mod stage;
 pub mod storm;
+pub mod toss;
 
 use std::time::Duration;
 

@@ -47,6 +47,7 @@ pub(super) const ROUTES: &[Route] = &[
     on(POST, "/api/v1/payments/prepare", Person),
     on(POST, "/api/v1/payments/confirm", Person),
     on(POST, "/api/v1/payments/process", Person),
+    on(POST, "/api/v1/payments/webhooks/toss", Optional),
     on(POST, "/api/v1/admin/events", Person),
     on(PUT.and(DELETE), "/api/v1/admin/events/{id}", Person),
     on(POST, "/api/v1/admin/events/{id}/cancel", Person),

@@ -97,6 +97,7 @@ const CONTRACT: &[(&str, &str, &str, bool)] = &[
     ("POST", "/api/v1/payments/prepare", "ticketing", false),
     ("POST", "/api/v1/payments/confirm", "ticketing", false),
     ("POST", "/api/v1/payments/process", "ticketing", false),
+    ("POST", "/api/v1/payments/webhooks/toss", "ticketing", true),
     ("POST", "/api/v1/admin/events", "ticketing", false),
     ("PUT", "/api/v1/admin/events/e1", "ticketing", false),
     ("DELETE", "/api/v1/admin/events/e1", "ticketing", false),

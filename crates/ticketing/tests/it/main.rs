@@ -1,10 +1,26 @@
 //! `maru-ticketing` over HTTP, on a real database.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
+mod best;
+mod cancel;
 mod events;
 mod expiry;
 mod hold;
 mod house;
+mod limits;
+mod notices;
+mod orders;
+mod payment_faults;
+mod payment_races;
+mod payments;
 mod person;
+mod refunds;
 mod refusals;
 mod seed;
+mod settle;
+mod shed;
+mod stock;
+mod tickets;
+mod verify;
+mod waiting;
+mod webhooks;
