@@ -66,7 +66,8 @@ pub async fn cancel(
             }
             let released = settle::release(conn, *id, Release::Cancelled).await?;
             // Looked at after the reservation is locked: whoever comes in from now on finds it cancelled.
-            if admission_ticket::store::is_any_used(conn, *id).await? {
+            let is_new = released == Released::Now && !own.is_called_off;
+            if is_new && admission_ticket::store::is_any_used(conn, *id).await? {
                 return Err(TICKET_USED.into());
             }
             Outcome::Ok(released)

@@ -19,15 +19,15 @@ fn made(answer: &Answer) -> ReservationId {
 }
 
 async fn confirm(house: &House, id: ReservationId) -> Outcome<Confirmed> {
-    settle::confirm(&mut *house.pg.conn().await.unwrap(), id, "card").await
+    settle::confirm(&mut house.pg.conn().await.unwrap(), id, "card").await
 }
 
 async fn reseat(house: &House, id: ReservationId) -> Outcome<Confirmed> {
-    settle::reseat(&mut *house.pg.conn().await.unwrap(), id, "card", 10).await
+    settle::reseat(&mut house.pg.conn().await.unwrap(), id, "card", 10).await
 }
 
 async fn release(house: &House, id: ReservationId, how: Release) -> Outcome<Released> {
-    settle::release(&mut *house.pg.conn().await.unwrap(), id, how).await
+    settle::release(&mut house.pg.conn().await.unwrap(), id, how).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -36,7 +36,7 @@ async fn each_kind_of_damage_is_found() {
         ("UPDATE reservations SET status = 'cancelled'", "UPDATE reservations SET status = 'pending'"),
     ] {
         house.sql(damage).await;
-        let findings = verify::check(&mut *house.pg.conn().await.unwrap(), 10).await.unwrap();
+        let findings = verify::check(&mut house.pg.conn().await.unwrap(), 10).await.unwrap();
         assert!(findings.iter().any(|finding| finding.count > 0), "{damage}");
         house.sql(repair).await;
         house.assert_sound().await;
