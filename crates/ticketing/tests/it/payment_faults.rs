@@ -130,8 +130,8 @@ async fn a_payment_key_pays_for_its_own_order_only() {
     let foreign = Consent { payment_key: foreign_key, ..second };
     shop.toss.next(Endpoint::Confirm, Fault::Error(400, "ALREADY_PROCESSED_PAYMENT"));
     shop.toss.cancel_at_desk(&foreign.payment_key);
-    let refused = buyer.post(CONFIRM, foreign.body()).await.assert_problem(409, "payment_declined");
-    assert_eq!(refused.json["reason"], "order_mismatch");
+    let answer = buyer.post(CONFIRM, foreign.body()).await.assert_problem(409, "payment_declined");
+    assert_eq!(answer.json["reason"], "order_mismatch");
     assert_eq!((confirmed(&shop).await, status(&shop, "captured").await), (1, 1));
     assert_eq!(shop.toss.calls(Endpoint::Cancel), 0);
 }
