@@ -17,14 +17,14 @@ pub struct Recent<K, V, S = RandomState> {
     generation: usize,
 }
 
-impl<K: Eq + Hash + Copy, V: Clone> Recent<K, V> {
+impl<K: Eq + Hash, V: Clone> Recent<K, V> {
     /// Starts with nothing remembered.
     pub fn new(capacity: usize) -> Self {
         Self::hashed_by(capacity)
     }
 }
 
-impl<K: Eq + Hash + Copy, V: Clone, S: BuildHasher + Default> Recent<K, V, S> {
+impl<K: Eq + Hash, V: Clone, S: BuildHasher + Default> Recent<K, V, S> {
     /// Starts with nothing remembered, for keys that are better hashed in another way than the usual one.
     pub fn hashed_by(capacity: usize) -> Self {
         Self { young: HashMap::default(), old: HashMap::default(), generation: (capacity / 2).max(1) }
