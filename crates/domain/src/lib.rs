@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod calendar;
+pub mod catalogue;
 pub mod companion;
 pub mod contract;
 pub mod demo;

@@ -3,7 +3,7 @@
 use crate::fault::Violations;
 
 /// A validated page size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Limit(i64);
 
 impl Limit {

@@ -216,6 +216,16 @@ pub enum ReservationStatus {
 }
 
 impl ReservationStatus {
+    /// Returns the status's name on the wire and in the database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Confirmed => "confirmed",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+        }
+    }
+
     /// Reads what the database says about a reservation, at `now`: a pending one whose time has passed is expired.
     ///
     /// A name this version does not know counts as cancelled: nothing can be done with such a reservation.
