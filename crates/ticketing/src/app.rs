@@ -14,6 +14,7 @@ use crate::{
     admission_ticket::code::Codes,
     command,
     config::TicketingConfig,
+    event::{catalogue::Catalogue, watch},
     notice::Notices,
     order::lane::Lane,
     payment::{self, Payments},
@@ -43,6 +44,8 @@ pub struct App {
     pub payments: Payments,
     /// The codes of tickets.
     pub codes: Codes,
+    /// What is kept of the catalogue.
+    pub catalogue: Catalogue,
 }
 
 /// Builds the service and starts to listen.
@@ -53,6 +56,7 @@ pub fn build(config: TicketingConfig, clock: Clock) -> Outcome<Bound> {
     let app = App::new(config, clock)?;
     idempotency::prune(&app.ground.lifecycle, app.ground.pg.clone());
     app.notices.relay(&app.ground.lifecycle, app.ground.pg.clone(), &app.outbox);
+    watch::start(&app.ground.lifecycle, app.ground.redis.clone(), app.catalogue.clone());
     let pause = Duration::from_millis(app.config.hold_sweep_ms);
     expiry::start(&app.ground.lifecycle, app.ground.pg.clone(), app.outbox.clone(), pause);
     app.lane.start(&app.ground.lifecycle, &app.outbox);
@@ -77,7 +81,8 @@ impl App {
         let payments = config.payments.payments(config.base.common.environment)?;
         let codes = config.tickets.codes();
         let (config, shed) = (Arc::new(config), Arc::default());
-        Ok(Self { ground, config, outbox, notices, lane, shed, payments, codes })
+        let catalogue = Catalogue::new();
+        Ok(Self { ground, config, outbox, notices, lane, shed, payments, codes, catalogue })
     }
 }
 

@@ -26,6 +26,8 @@ diesel::table! {
         poster_image_url -> Nullable<Text>,
         seat_layout_id -> Nullable<Uuid>,
         cancelled_at -> Nullable<Timestamptz>,
+        settled_at -> Nullable<Timestamptz>,
+        settling_until -> Nullable<Timestamptz>,
         search_text -> Text,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
@@ -140,6 +142,7 @@ diesel::table! {
 }
 
 diesel::joinable!(events -> seat_layouts (seat_layout_id));
+diesel::joinable!(ticket_types -> events (event_id));
 diesel::joinable!(reservations -> events (event_id));
 diesel::joinable!(reservation_seats -> seats (seat_id));
 diesel::allow_tables_to_appear_in_same_query!(events, seat_layouts);
@@ -196,3 +199,4 @@ diesel::table! {
         created_at -> Timestamptz,
     }
 }
+diesel::allow_tables_to_appear_in_same_query!(ticket_types, events);

@@ -13,7 +13,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::store::{self, Filter, Listing};
+use super::{
+    catalogue::{sent, written},
+    store::{self, Filter, Listing},
+    words::Words,
+};
 use crate::app::App;
 
 /// Events per page when the client does not say.
@@ -22,8 +26,6 @@ const LIMIT_DEFAULT: i64 = 10;
 const LIMIT_MAX: i64 = 100;
 /// Last page that can be asked for: skipping rows costs as much as reading them, and nobody turns so many pages.
 const PAGE_MAX: i64 = 10_000;
-/// Longest search, characters.
-const SEARCH_MAX: usize = 100;
 
 /// Which events, and which page of them.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -32,7 +34,7 @@ pub struct EventsQuery {
     /// `upcoming`, `on_sale`, `sold_out`, `ended` or `cancelled`.
     #[param(value_type = Option<EventStatus>)]
     status: Option<String>,
-    /// Text in the title, artist, venue or address.
+    /// Words that all stand in the title, artist, venue or address.
     q: Option<String>,
     /// From 1.
     page: Option<i64>,
@@ -56,6 +58,14 @@ pub struct PaginationView {
     total: i64,
     #[serde(rename = "totalPages")]
     total_pages: i64,
+}
+
+impl PaginationView {
+    /// Describes a page of a list of `total`.
+    pub(crate) const fn new(page: i64, limit: Limit, total: i64) -> Self {
+        let limit = limit.rows();
+        Self { page, limit, total, total_pages: (total + limit - 1) / limit }
+    }
 }
 
 /// An event in a list.
@@ -101,7 +111,9 @@ impl From<Listing> for EventSummaryView {
     }
 }
 
-struct Search {
+/// Which page of which events.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Search {
     filter: Filter,
     page: i64,
     limit: Limit,
@@ -123,25 +135,24 @@ impl TryFrom<EventsQuery> for Search {
             "알 수 없는 이벤트 상태입니다.",
             "There is no such event status.",
         );
-        let text = query.q.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-        violations.require(
-            text.as_ref().is_none_or(|text| text.chars().count() <= SEARCH_MAX && !text.contains('\0')),
-            "?q",
-            "not_searchable",
-            "검색어는 100자까지 쓸 수 있습니다.",
-            "A search has at most 100 characters.",
-        );
-        let page = query.page.unwrap_or(1);
-        violations.require(
-            (1..=PAGE_MAX).contains(&page),
-            "?page",
-            "out_of_range",
-            "page 값이 허용 범위를 벗어났습니다.",
-            "The page is outside the allowed range.",
-        );
+        let words = query.q.and_then(|text| Words::parse(&text, &mut violations));
+        let page = parse_page(query.page, &mut violations);
         violations.into_result()?;
-        Ok(Self { filter: Filter { status, text }, page, limit })
+        Ok(Self { filter: Filter { status, words }, page, limit })
     }
+}
+
+/// Reads `?page=`, from 1.
+pub(crate) fn parse_page(asked: Option<i64>, violations: &mut Violations) -> i64 {
+    let page = asked.unwrap_or(1);
+    violations.require(
+        (1..=PAGE_MAX).contains(&page),
+        "?page",
+        "out_of_range",
+        "page 값이 허용 범위를 벗어났습니다.",
+        "The page is outside the allowed range.",
+    );
+    page
 }
 
 /// Lists events, those whose sale began first at the top.
@@ -150,11 +161,15 @@ impl TryFrom<EventsQuery> for Search {
     responses((status = 200, body = EventsView), (status = 422, description = "`invalid`", body = ProblemView))
 )]
 pub async fn list_events(app: Data<App>, _caller: Anyone, query: Query<EventsQuery>) -> Outcome<HttpResponse> {
-    let Search { filter, page, limit } = Search::try_from(query.into_inner())?;
+    let search = Search::try_from(query.into_inner())?;
+    let answer = app.catalogue.list(search.clone(), async || written(&read(&app, &search).await?)).await?;
+    Ok(sent(answer))
+}
+
+async fn read(app: &App, search: &Search) -> Outcome<EventsView> {
+    let Search { filter, page, limit } = search;
     let mut conn = app.ground.pg.conn().await?;
-    let (events, total) = store::list(&mut conn, &filter, limit, (page - 1) * limit.rows()).await?;
-    let pagination =
-        PaginationView { page, limit: limit.rows(), total, total_pages: (total + limit.rows() - 1) / limit.rows() };
-    let events = events.into_iter().map(EventSummaryView::from).collect();
-    Ok(HttpResponse::Ok().json(EventsView { events, pagination }))
+    let (events, total) = store::list(&mut conn, filter, *limit, (page - 1) * limit.rows()).await?;
+    let pagination = PaginationView::new(*page, *limit, total);
+    Ok(EventsView { events: events.into_iter().map(EventSummaryView::from).collect(), pagination })
 }

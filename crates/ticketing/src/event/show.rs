@@ -8,6 +8,7 @@ use chassis::{
     principal::Anyone,
     problem::{Outcome, ProblemView},
 };
+use diesel_async::AsyncPgConnection;
 use domain::{
     ids::EventId,
     seat_hold::{EVENT_NOT_FOUND, EventStatus},
@@ -17,7 +18,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::store::{self, Listing};
+use super::{
+    catalogue::{sent, written},
+    store::{self, Listing},
+};
 use crate::{
     app::App,
     ticket::{self, TicketTypeView},
@@ -29,6 +33,18 @@ pub struct EventDetailView {
     event: EventView,
     #[serde(rename = "ticketTypes")]
     ticket_types: Vec<TicketTypeView>,
+}
+
+impl EventDetailView {
+    /// Reads an event with its ticket types.
+    ///
+    /// # Errors
+    /// [`EVENT_NOT_FOUND`]; a problem when the database is away.
+    pub(crate) async fn read(conn: &mut AsyncPgConnection, id: EventId) -> Outcome<Self> {
+        let event = store::find(conn, id).await?.ok_or(EVENT_NOT_FOUND)?;
+        let types = ticket::store::list(conn, id).await?;
+        Ok(Self { event: event.into(), ticket_types: types.into_iter().map(TicketTypeView::from).collect() })
+    }
 }
 
 /// An event.
@@ -78,9 +94,9 @@ impl From<Listing> for EventView {
     )
 )]
 pub async fn show_event(app: Data<App>, _caller: Anyone, event_id: Path<EventId>) -> Outcome<HttpResponse> {
-    let mut conn = app.ground.pg.conn().await?;
-    let event = store::find(&mut conn, *event_id).await?.ok_or(EVENT_NOT_FOUND)?;
-    let types = ticket::store::list(&mut conn, *event_id).await?;
-    let ticket_types = types.into_iter().map(TicketTypeView::from).collect();
-    Ok(HttpResponse::Ok().json(EventDetailView { event: event.into(), ticket_types }))
+    let answer = app.catalogue.detail(*event_id, async || {
+        let mut conn = app.ground.pg.conn().await?;
+        written(&EventDetailView::read(&mut conn, *event_id).await?)
+    });
+    Ok(sent(answer.await?))
 }

@@ -1,19 +1,22 @@
 //! The rows of events.
 
-use chassis::problem::Outcome;
+use chassis::{prepared::Prepare, problem::Outcome};
 use chrono::{DateTime, Utc};
 use diesel::{
-    ExpressionMethods, OptionalExtension, PgTextExpressionMethods, QueryDsl, Queryable, Selectable, SelectableHelper,
+    OptionalExtension, QueryDsl, Queryable, QueryableByName, Selectable, SelectableHelper,
     pg::Pg,
+    sql_query,
+    sql_types::{Bool, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::{
-    ids::EventId,
+    ids::{EventId, UserId},
     page::Limit,
     seat_hold::{EventStatus, SaleWindow},
 };
 use uuid::Uuid;
 
+use super::{page::Page, words::Words};
 use crate::schema::{event_listings, events};
 
 diesel::define_sql_function! {
@@ -51,29 +54,12 @@ impl Listing {
 }
 
 /// Which events somebody looks for.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Filter {
     /// Only those that stand there.
     pub status: Option<EventStatus>,
-    /// Only those with this text in their title, artist, venue or address, in any case.
-    pub text: Option<String>,
-}
-
-fn matching(filter: &Filter) -> event_listings::BoxedQuery<'static, Pg> {
-    let mut query = event_listings::table.into_boxed();
-    if let Some(status) = filter.status {
-        query = query.filter(event_listings::status.eq(status.name()));
-    }
-    if let Some(text) = &filter.text {
-        query = query.filter(event_listings::search_text.ilike(containing(text)));
-    }
-    query
-}
-
-/// Writes the pattern that finds a text as it stands, whatever characters it has.
-fn containing(text: &str) -> String {
-    let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-    format!("%{escaped}%")
+    /// Only those with all of these words in their title, artist, venue or address, in any case.
+    pub words: Option<Words>,
 }
 
 /// Lists events by the start of their sale, and says how many there are on all pages.
@@ -86,15 +72,9 @@ pub async fn list(
     limit: Limit,
     offset: i64,
 ) -> Outcome<(Vec<Listing>, i64)> {
-    let total = matching(filter).count().get_result(conn).await?;
-    let listings = matching(filter)
-        .select(Listing::as_select())
-        .order((event_listings::sale_start_date, event_listings::id))
-        .limit(limit.rows())
-        .offset(offset)
-        .load(conn)
-        .await?;
-    Ok((listings, total))
+    let rows: Vec<(i64, Option<Listing>)> = Page::new(filter, limit.rows(), offset).prepared().load(conn).await?;
+    let total = rows.iter().map(|(total, _)| *total).next().unwrap_or_default();
+    Ok((rows.into_iter().filter_map(|(_, listing)| listing).collect(), total))
 }
 
 /// Finds an event.
@@ -137,13 +117,23 @@ pub async fn find_sale(conn: &mut AsyncPgConnection, id: EventId) -> Outcome<Opt
     }))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Returns whether a person has a confirmed ticket to an event.
+///
+/// # Errors
+/// Returns a problem when the database is away.
+pub async fn has_ticket(conn: &mut AsyncPgConnection, event: EventId, person: UserId) -> Outcome<bool> {
+    let asked = sql_query(
+        "SELECT EXISTS (SELECT FROM reservations r WHERE r.user_id = $1 AND r.event_id = $2 AND r.status = 'confirmed' \
+         AND (EXISTS (SELECT FROM reservation_seats k WHERE k.reservation_id = r.id) \
+             OR EXISTS (SELECT FROM reservation_items k WHERE k.reservation_id = r.id))) AS found",
+    );
+    let asked = asked.bind::<SqlUuid, _>(person.0).bind::<SqlUuid, _>(event.0);
+    let Found { found } = asked.prepared().get_result(conn).await?;
+    Ok(found)
+}
 
-    #[test]
-    fn a_search_means_its_characters_and_not_a_pattern() {
-        assert_eq!(containing("100%_\\"), "%100\\%\\_\\\\%");
-        assert_eq!(containing("재즈"), "%재즈%");
-    }
+#[derive(QueryableByName)]
+struct Found {
+    #[diesel(sql_type = Bool)]
+    found: bool,
 }

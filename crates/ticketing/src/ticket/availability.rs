@@ -14,7 +14,10 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::store;
-use crate::app::App;
+use crate::{
+    app::App,
+    event::catalogue::{sent, written},
+};
 
 /// What is left of a ticket type.
 #[derive(Debug, Serialize, ToSchema)]
@@ -34,8 +37,11 @@ pub struct AvailabilityView {
     )
 )]
 pub async fn show_availability(app: Data<App>, _caller: Anyone, ticket_type_id: Path<Uuid>) -> Outcome<HttpResponse> {
-    let mut conn = app.ground.pg.conn().await?;
-    let found = store::find(&mut conn, *ticket_type_id).await?.ok_or(TICKET_TYPE_NOT_FOUND)?;
-    let view = AvailabilityView { available_quantity: found.available(), total_quantity: found.total_quantity };
-    Ok(HttpResponse::Ok().json(view))
+    let answer = app.catalogue.availability(*ticket_type_id, async || {
+        let mut conn = app.ground.pg.conn().await?;
+        let found = store::find(&mut conn, *ticket_type_id).await?.ok_or(TICKET_TYPE_NOT_FOUND)?;
+        let (available_quantity, total_quantity) = (found.available(), found.total_quantity);
+        written(&AvailabilityView { available_quantity, total_quantity })
+    });
+    Ok(sent(answer.await?))
 }

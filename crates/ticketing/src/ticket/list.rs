@@ -13,7 +13,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{TicketTypeView, store};
-use crate::{app::App, event};
+use crate::{
+    app::App,
+    event::{
+        self,
+        catalogue::{sent, written},
+    },
+};
 
 /// What an event sells by quantity.
 #[derive(Debug, Serialize, ToSchema)]
@@ -31,11 +37,14 @@ pub struct TicketTypesView {
     )
 )]
 pub async fn list_ticket_types(app: Data<App>, _caller: Anyone, event_id: Path<EventId>) -> Outcome<HttpResponse> {
-    let mut conn = app.ground.pg.conn().await?;
-    let types = store::list(&mut conn, *event_id).await?;
-    if types.is_empty() && !event::store::exists(&mut conn, *event_id).await? {
-        return Err(EVENT_NOT_FOUND.into());
-    }
-    let ticket_types = types.into_iter().map(TicketTypeView::from).collect();
-    Ok(HttpResponse::Ok().json(TicketTypesView { ticket_types }))
+    let answer = app.catalogue.offers(*event_id, async || {
+        let mut conn = app.ground.pg.conn().await?;
+        let types = store::list(&mut conn, *event_id).await?;
+        if types.is_empty() && !event::store::exists(&mut conn, *event_id).await? {
+            return Err(EVENT_NOT_FOUND.into());
+        }
+        let ticket_types = types.into_iter().map(TicketTypeView::from).collect();
+        written(&TicketTypesView { ticket_types })
+    });
+    Ok(sent(answer.await?))
 }

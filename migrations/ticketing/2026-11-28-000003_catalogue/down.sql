@@ -1,0 +1,12 @@
+DROP INDEX reservations_created_at;
+DROP INDEX reservations_confirmed;
+DROP INDEX reservations_event;
+CREATE INDEX reservations_event ON reservations (event_id);
+DROP INDEX events_to_settle;
+ALTER TABLE events DROP COLUMN settling_until, DROP COLUMN settled_at;
+DROP INDEX events_cancelled;
+DROP INDEX events_closes_at;
+DROP INDEX events_short_grams;
+DROP INDEX events_trigrams;
+DROP FUNCTION short_grams(text);
+DROP EXTENSION pg_trgm;
