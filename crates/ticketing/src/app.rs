@@ -7,10 +7,11 @@ use chassis::{
     service::Foundation, telemetry::TelemetryConfig,
 };
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use domain::principal::Service;
+use domain::{ids::EventId, principal::Service};
 use utoipa::OpenApi as _;
 
 use crate::{
+    admin::settlement::{self, Settlement},
     admission_ticket::code::Codes,
     command,
     config::TicketingConfig,
@@ -46,6 +47,8 @@ pub struct App {
     pub codes: Codes,
     /// What is kept of the catalogue.
     pub catalogue: Catalogue,
+    /// Wakes the worker that lets go of the orders of cancelled events.
+    pub settlement: Settlement,
 }
 
 /// Builds the service and starts to listen.
@@ -62,6 +65,7 @@ pub fn build(config: TicketingConfig, clock: Clock) -> Outcome<Bound> {
     app.lane.start(&app.ground.lifecycle, &app.outbox);
     payment::refund::relay(&app);
     payment::reconcile::start(&app, Duration::from_millis(app.config.payments.payment_sweep_ms));
+    settlement::start(&app.ground.lifecycle, app.ground.pg.clone(), app.outbox.clone(), app.settlement.clone());
     let data = actix_web::web::Data::new(app.clone());
     app.ground.listen(app.config.port, app.ground.health(), routes::Api::openapi(), move |cfg| {
         cfg.app_data(data.clone()).configure(routes::configure);
@@ -81,8 +85,15 @@ impl App {
         let payments = config.payments.payments(config.base.common.environment)?;
         let codes = config.tickets.codes();
         let (config, shed) = (Arc::new(config), Arc::default());
-        let catalogue = Catalogue::new();
-        Ok(Self { ground, config, outbox, notices, lane, shed, payments, codes, catalogue })
+        let (catalogue, settlement) = (Catalogue::new(), Settlement::default());
+        Ok(Self { ground, config, outbox, notices, lane, shed, payments, codes, catalogue, settlement })
+    }
+
+    /// Lets everybody know of a change of an event that has just been committed: this process at once, the others by the
+    /// notice that was written with it.
+    pub(crate) fn changed(&self, event_id: EventId) {
+        self.catalogue.forget(event_id);
+        self.outbox.wake();
     }
 }
 

@@ -6,6 +6,7 @@ use chassis::{
     config::{Config, Faults, parse_duration},
     service::BaseConfig,
 };
+use chrono_tz::Tz;
 use clap::Args;
 use domain::{seat_hold, ticket_order};
 
@@ -49,6 +50,14 @@ pub struct TicketingConfig {
     /// The secret of tickets' codes.
     #[command(flatten)]
     pub tickets: TicketConfig,
+    /// The time zone of times that organizers write without an offset, and of "today" in their figures.
+    #[arg(long, env = "MARU_TIMEZONE", default_value = "Asia/Seoul", value_parser = parse_timezone)]
+    pub timezone: Tz,
+}
+
+/// Reads the name of a time zone.
+fn parse_timezone(name: &str) -> Result<Tz, String> {
+    name.parse().map_err(|_unknown| "is not the name of an IANA time zone, such as Asia/Seoul".to_owned())
 }
 
 impl TicketingConfig {

@@ -2,7 +2,7 @@
 
 use actix_web::web::ServiceConfig;
 
-use crate::{admission_ticket, event, order, payment, person, seat, ticket};
+use crate::{admin, admission_ticket, event, layout, order, payment, person, seat, ticket};
 
 /// Under which prefixes every route answers: the document's own, and the one of its clients.
 pub(crate) const PREFIXES: [&str; 2] = ["/api/v1", "/api"];
@@ -11,6 +11,7 @@ pub(crate) const PREFIXES: [&str; 2] = ["/api/v1", "/api"];
 pub fn configure(cfg: &mut ServiceConfig) {
     cfg.configure(event::routes).configure(ticket::routes).configure(seat::routes).configure(person::routes);
     cfg.configure(order::routes).configure(payment::routes).configure(admission_ticket::routes);
+    cfg.configure(layout::routes).configure(admin::routes);
 }
 
 /// The API document.
@@ -39,14 +40,26 @@ pub fn configure(cfg: &mut ServiceConfig) {
         payment::process::process_payment,
         payment::webhook::toss_webhook,
         admission_ticket::list::list_tickets,
-        admission_ticket::check_in::check_in
+        admission_ticket::check_in::check_in,
+        layout::list::list_layouts,
+        layout::create::create_layout,
+        admin::create_event::create_event,
+        admin::update_event::update_event,
+        admin::delete_event::delete_event,
+        admin::cancel_event::cancel_event,
+        admin::create_ticket_type::create_ticket_type,
+        admin::update_ticket_type::update_ticket_type,
+        admin::list_reservations::list_reservations,
+        admin::set_reservation_status::set_reservation_status,
+        admin::dashboard::show_dashboard
     ),
     tags(
         (name = "events", description = "What takes place, and when it is sold"),
         (name = "tickets", description = "What is sold by quantity"),
         (name = "seats", description = "What is sold by seat: five minutes to pay, all seats or none"),
         (name = "reservations", description = "What a person has reserved: five minutes to pay, and giving it back"),
-        (name = "payments", description = "Money for a reservation: tickets, or back")
+        (name = "payments", description = "Money for a reservation: tickets, or back"),
+        (name = "admin", description = "What organizers do with their own events, and admins with everybody's")
     )
 )]
 pub struct Api;

@@ -169,6 +169,7 @@ pub(crate) fn config(stage: &Stage) -> TicketingConfig {
         max_per_user_event: 10,
         payments: payments::config(None),
         tickets: TicketConfig { ticket_secret: SecretString::from("t".repeat(48)), ticket_secret_previous: None },
+        timezone: chrono_tz::Asia::Seoul,
     }
 }
 

@@ -1,8 +1,11 @@
 //! `maru-ticketing` over HTTP, on a real database.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
+mod admin;
+mod authority;
 mod best;
 mod cancel;
+mod catalogue;
 mod events;
 mod expiry;
 mod hold;
@@ -11,6 +14,7 @@ mod house;
 mod limits;
 mod notices;
 mod orders;
+mod organizer_refusals;
 mod payment_faults;
 mod payment_races;
 mod payments;
