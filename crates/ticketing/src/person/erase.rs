@@ -8,7 +8,7 @@ use chassis::{idempotency, principal::AuthPeer, problem::Outcome};
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use domain::{contract::UserErasure, ids::UserId, person::ERASE_ROWS, principal::Service};
 
-use super::{ordered, organized};
+use super::{belongings, ordered, organized};
 use crate::app::App;
 
 /// Erases some of what is kept about a person, and says whether that was all.
@@ -23,6 +23,7 @@ pub async fn erase(app: Data<App>, _auth: AuthPeer, id: Path<UserId>) -> Outcome
     }
     let mut conn = app.ground.pg.conn().await?;
     let (reservations, seats) = conn.transaction(async |conn| let_go(conn, person).await).await?;
+    let tickets = belongings::disown_tickets(&mut conn, person).await?;
     // A transaction of its own: seats on sale do not wait for events that nobody wanted.
     let ((standing, deleted), keys) = conn
         .transaction(async |conn| {
@@ -35,6 +36,7 @@ pub async fn erase(app: Data<App>, _auth: AuthPeer, id: Path<UserId>) -> Outcome
     let erased = [
         ("reservations", reservations),
         ("seats_released", seats),
+        ("tickets", tickets),
         ("events_kept", standing),
         ("events", deleted),
         ("idempotency_keys", keys),
@@ -61,6 +63,7 @@ async fn leave_events(conn: &mut AsyncPgConnection, person: UserId) -> Outcome<(
 
 async fn is_left(conn: &mut AsyncPgConnection, person: UserId) -> Outcome<bool> {
     Ok(ordered::has_any(conn, person).await?
+        || belongings::has_any(conn, person).await?
         || organized::has_any(conn, person).await?
         || idempotency::has_any(conn, person).await?)
 }

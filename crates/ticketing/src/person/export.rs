@@ -20,6 +20,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
+    belongings,
+    exported::{ExportedItem, ExportedPayment, ExportedPlace, ExportedTicket},
     ordered::{self, OrderedSeat},
     organized::{self, Organized},
 };
@@ -27,6 +29,8 @@ use crate::{app::App, seat::store::Reservation};
 
 /// The part of the document that holds reservations.
 const RESERVATIONS: &str = "reservations";
+/// The part of the document that holds what the person waits for.
+const WAITING: &str = "waiting_list";
 /// The part of the document that holds the events that the person runs.
 const EVENTS: &str = "events";
 
@@ -47,6 +51,18 @@ struct ExportedReservation {
     venue: String,
     event_date: Instant,
     seats: Vec<ExportedSeat>,
+    items: Vec<ExportedItem>,
+    payments: Vec<ExportedPayment>,
+    tickets: Vec<ExportedTicket>,
+}
+
+/// What else belongs to a reservation.
+#[derive(Default)]
+struct Belongings {
+    seats: Vec<ExportedSeat>,
+    items: Vec<ExportedItem>,
+    payments: Vec<ExportedPayment>,
+    tickets: Vec<ExportedTicket>,
 }
 
 /// A seat of a reservation.
@@ -80,7 +96,7 @@ struct ExportedEvent {
 }
 
 impl ExportedReservation {
-    fn new(reservation: Reservation, seats: Vec<ExportedSeat>) -> Self {
+    fn new(reservation: Reservation, own: Belongings) -> Self {
         Self {
             status: reservation.status(),
             id: reservation.id,
@@ -94,7 +110,10 @@ impl ExportedReservation {
             event_title: reservation.event_title,
             venue: reservation.venue,
             event_date: reservation.event_date.into(),
-            seats,
+            seats: own.seats,
+            items: own.items,
+            payments: own.payments,
+            tickets: own.tickets,
         }
     }
 }
@@ -142,10 +161,11 @@ pub async fn export(app: Data<App>, _auth: AuthPeer, id: Path<UserId>) -> Outcom
 }
 
 async fn collect(conn: &mut AsyncPgConnection, person: UserId) -> Outcome<Value> {
-    let mut document = ExportDocument::new(&[RESERVATIONS, EVENTS]);
+    let mut document = ExportDocument::new(&[RESERVATIONS, WAITING, EVENTS]);
     // The events without an organizer are nobody's.
     if !person.0.is_nil() {
         add_reservations(conn, person, &mut document).await?;
+        add_waiting(conn, person, &mut document).await?;
         add_events(conn, person, &mut document).await?;
     }
     Ok(document.into_value())
@@ -160,18 +180,42 @@ async fn add_reservations(conn: &mut AsyncPgConnection, buyer: UserId, document:
             return Ok(());
         }
         let ids: Vec<_> = page.iter().map(|reservation| reservation.id).collect();
-        let mut seats: HashMap<Uuid, Vec<ExportedSeat>> = HashMap::new();
-        for seat in ordered::list_seats(conn, &ids).await? {
-            seats.entry(seat.reservation_id).or_default().push(seat.into());
-        }
+        let mut belongings = collect_belongings(conn, &ids).await?;
         for reservation in page {
-            let own = seats.remove(&reservation.id).unwrap_or_default();
+            let own = belongings.remove(&reservation.id).unwrap_or_default();
             let row = ExportedReservation::new(reservation, own);
             if !document.push(RESERVATIONS, &row).map_err(Problem::unexpected)? {
                 return Ok(());
             }
         }
     }
+}
+
+async fn add_waiting(conn: &mut AsyncPgConnection, person: UserId, document: &mut ExportDocument) -> Outcome<()> {
+    for place in belongings::list_waiting(conn, person).await? {
+        let row = ExportedPlace::from(place);
+        if !document.push(WAITING, &row).map_err(Problem::unexpected)? {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+async fn collect_belongings(conn: &mut AsyncPgConnection, orders: &[Uuid]) -> Outcome<HashMap<Uuid, Belongings>> {
+    let mut all: HashMap<Uuid, Belongings> = HashMap::new();
+    for seat in ordered::list_seats(conn, orders).await? {
+        all.entry(seat.reservation_id).or_default().seats.push(seat.into());
+    }
+    for item in belongings::list_items(conn, orders).await? {
+        all.entry(item.reservation_id).or_default().items.push(item.into());
+    }
+    for payment in belongings::list_payments(conn, orders).await? {
+        all.entry(payment.reservation_id).or_default().payments.push(payment.into());
+    }
+    for ticket in belongings::list_tickets(conn, orders).await? {
+        all.entry(ticket.reservation_id).or_default().tickets.push(ticket.into());
+    }
+    Ok(all)
 }
 
 async fn add_events(conn: &mut AsyncPgConnection, organizer: UserId, document: &mut ExportDocument) -> Outcome<()> {

@@ -7,8 +7,10 @@
 //! limit allows. Events that people have ordered from, or can, stay up and have no organizer any more (the nil UUID);
 //! the others go with their seats. Whoever is not the auth service finds no such routes, and no document names them.
 
+mod belongings;
 pub mod erase;
 pub mod export;
+mod exported;
 mod ordered;
 mod organized;
 

@@ -3,6 +3,7 @@
 
 mod admin;
 mod authority;
+mod belongings;
 mod best;
 mod cancel;
 mod catalogue;
