@@ -24,3 +24,4 @@ pub mod seat_hold;
 pub mod session;
 pub mod time;
 pub mod timer;
+pub mod waiting_room;
