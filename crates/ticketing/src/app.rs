@@ -10,7 +10,14 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use domain::principal::Service;
 use utoipa::OpenApi as _;
 
-use crate::{config::TicketingConfig, development, notice::Notices, routes, seat::expiry};
+use crate::{
+    config::TicketingConfig,
+    development,
+    notice::Notices,
+    queue::{self, WaitingRooms},
+    routes,
+    seat::expiry,
+};
 
 /// The schema of `maru_ticketing`.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/ticketing");
@@ -26,6 +33,8 @@ pub struct App {
     pub outbox: Outbox,
     /// The way to the other replicas.
     pub notices: Notices,
+    /// The waiting rooms.
+    pub queue: WaitingRooms,
 }
 
 /// Builds the service and starts to listen.
@@ -38,6 +47,7 @@ pub fn build(config: TicketingConfig, clock: Clock) -> Outcome<Bound> {
     app.notices.relay(&app.ground.lifecycle, app.ground.pg.clone(), &app.outbox);
     let pause = Duration::from_millis(app.config.hold_sweep_ms);
     expiry::start(&app.ground.lifecycle, app.ground.pg.clone(), pause);
+    queue::start(&app.ground.lifecycle, &app.queue);
     let data = actix_web::web::Data::new(app.clone());
     app.ground.listen(app.config.port, app.ground.health(), routes::Api::openapi(), move |cfg| {
         cfg.app_data(data.clone()).configure(routes::configure);
@@ -53,7 +63,10 @@ impl App {
         let outbox = Outbox::new(clock.clone());
         let ground = Foundation::new(Service::Ticketing, config.base.clone(), clock)?;
         let notices = Notices::new(ground.redis.clone());
-        Ok(Self { ground, config: Arc::new(config), outbox, notices })
+        let replica = ground.clock.uuid();
+        let queue =
+            WaitingRooms::new(ground.redis.clone(), ground.pg.clone(), notices.clone(), config.queue.clone(), replica);
+        Ok(Self { ground, config: Arc::new(config), outbox, notices, queue })
     }
 }
 

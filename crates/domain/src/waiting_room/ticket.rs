@@ -82,8 +82,8 @@ impl QueueTicket {
     /// number, because it was continued from a copy that lagged behind.
     pub fn restores(&self, line: CurrentLine, ttl: Duration) -> bool {
         let ttl_ms = i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX);
-        let lost_with_all = self.incarnation < line.incarnation
-            && self.seen_at_ms.saturating_add(ttl_ms) >= line.lost_at_ms;
+        let lost_with_all =
+            self.incarnation < line.incarnation && self.seen_at_ms.saturating_add(ttl_ms) >= line.lost_at_ms;
         let lost_with_some = self.incarnation == line.incarnation && self.seq > line.last_seq;
         self.generation == line.generation && (lost_with_all || lost_with_some)
     }

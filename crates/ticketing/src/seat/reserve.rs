@@ -25,7 +25,11 @@ use super::{
     hold::{HeldSeat, Hold},
     store,
 };
-use crate::{app::App, event};
+use crate::{
+    app::App,
+    event,
+    queue::{gate, ticket::QueueTicketHeader},
+};
 
 const SELECTED: Text = Text::new("좌석이 선택되었습니다.", "The seats are held for you.");
 
@@ -107,6 +111,7 @@ struct Wish {
     responses(
         (status = 201, body = SeatsReservedView),
         (status = 401, body = ProblemView),
+        (status = 403, description = "`not_admitted`", body = ProblemView),
         (status = 404, description = "`event_not_found`, `seat_not_found`", body = ProblemView),
         (status = 409, body = ProblemView,
          description = "`seat_taken` (`takenSeatIds` names them), `sale_closed`, `idempotency_in_progress`"),
@@ -118,12 +123,14 @@ pub async fn reserve_seats(
     person: Person,
     language: Language,
     key: IdempotencyKey,
+    ticket: QueueTicketHeader,
     body: Json<ReserveSeatsRequest>,
 ) -> Outcome<HttpResponse> {
     let buyer = person.0.user_id;
     let attempt = Attempt::new(buyer, "POST /api/v1/seats/reserve", key, &*body)?;
     let ReserveSeatsRequest { event_id, seat_ids } = body.into_inner();
     let seats = SeatSelection::parse(seat_ids, app.config.max_seats_per_reservation)?;
+    let admitted = gate::require(&app, buyer, event_id, ticket.0.as_deref()).await;
     let wish = Wish { event_id, seats, buyer, locale: language.0 };
     let mut conn = app.ground.pg.conn().await?;
     let answer = conn
@@ -131,6 +138,8 @@ pub async fn reserve_seats(
             if let Some(answer) = attempt.replay(conn).await? {
                 return Outcome::Ok(answer);
             }
+            // An answer that was given is given again, also to who has left since.
+            admitted?;
             let answer = Answer::created(&reserve(&app, conn, &wish).await?)?;
             attempt.keep(conn, &answer).await?;
             Ok(answer)

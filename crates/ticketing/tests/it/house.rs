@@ -14,6 +14,7 @@ use testkit::{Answer, Stage, TestApp, TestClient};
 use ticketing::{
     app::MIGRATIONS,
     config::TicketingConfig,
+    queue::config::QueueConfig,
     seat::{
         layout::{LayoutConfig, Section},
         store,
@@ -58,6 +59,13 @@ impl House {
     /// Starts another replica on the same database.
     pub(crate) fn replica(&self) -> TestApp {
         self.stage.serve(ticketing::build(config(&self.stage), self.stage.clock.clone()).unwrap())
+    }
+
+    /// Starts another replica on the same database, with other settings.
+    pub(crate) fn replica_with(&self, change: impl FnOnce(&mut TicketingConfig)) -> TestApp {
+        let mut config = config(&self.stage);
+        change(&mut config);
+        self.stage.serve(ticketing::build(config, self.stage.clock.clone()).unwrap())
     }
 
     /// Changes the database behind the service's back.
@@ -167,6 +175,14 @@ pub(crate) fn config(stage: &Stage) -> TicketingConfig {
         hold_ttl: Duration::from_mins(5),
         hold_sweep_ms: 3_600_000,
         max_seats_per_reservation: 4,
+        queue: QueueConfig {
+            ticket_secret: "test-".repeat(10).into(),
+            ticket_secret_previous: None,
+            queue_tick_ms: 50,
+            queue_ttl: Duration::from_mins(5),
+            queue_claim_ttl: Duration::from_mins(1),
+            queue_recovery: Duration::from_millis(300),
+        },
     }
 }
 
