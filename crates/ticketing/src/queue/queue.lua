@@ -35,16 +35,23 @@ local function int(number)
   return string.format('%.0f', number)
 end
 
+-- What every step needs to know of the line; nothing when Redis does not know it.
 local function settings()
-  local f = redis.call('HMGET', meta, 'incarnation', 'generation', 'seq', 'ceiling', 'threshold', 'mode', 'interval',
-    'paused', 'opens', 'recovers', 'tat', 'lost')
+  local f = redis.call('HMGET', meta, 'incarnation', 'generation', 'seq', 'ceiling', 'threshold', 'lost')
   if not f[1] then return nil end
   line = f[2]
   return {
     incarnation = tonumber(f[1]), generation = tonumber(f[2]), seq = tonumber(f[3]), ceiling = tonumber(f[4]),
-    threshold = tonumber(f[5]), mode = f[6], interval = tonumber(f[7]), paused = f[8] == '1', opens = tonumber(f[9]),
-    recovers = tonumber(f[10]), tat = tonumber(f[11]), lost = tonumber(f[12]),
+    threshold = tonumber(f[5]), lost = tonumber(f[6]),
   }
+end
+
+-- What only those steps need that may let somebody in.
+local function rules(s)
+  if s.mode then return end
+  local f = redis.call('HMGET', meta, 'mode', 'interval', 'paused', 'opens', 'recovers', 'tat')
+  s.mode, s.interval, s.paused = f[1], tonumber(f[2]), f[3] == '1'
+  s.opens, s.recovers, s.tat = tonumber(f[4]), tonumber(f[5]), tonumber(f[6])
 end
 
 local function note(kind, user, seq, again)
@@ -59,6 +66,7 @@ end
 
 -- How many may be let in at this moment.
 local function room_for(s)
+  rules(s)
   if s.paused or now < s.opens or now < s.recovers then return 0 end
   local free = s.threshold - redis.call('ZCARD', active)
   if free > 0 and s.interval > 0 then
@@ -253,6 +261,7 @@ if step == 'join' or step == 'look' or step == 'enter' then
   if step == 'look' then return place('none', s, 0, -1, 0) end
   local waiting = redis.call('ZCARD', queue)
   local seq = s.seq + SPACING
+  if waiting == 0 then rules(s) end
   if waiting == 0 and (step == 'join' or s.mode == 'auto') then
     local free = room_for(s)
     -- Only then does it matter whether everybody inside still is.
@@ -370,7 +379,7 @@ if step == 'tell' then
     sent_away = redis.call('ZCARD', queue) + redis.call('ZCARD', active)
     redis.call('DEL', queue, seen, active, buckets, numbers, missed, restored)
     redis.call('HSET', meta, 'generation', ARGV[4], 'recovers', '0')
-    s.generation, s.recovers, is_another = generation, 0, 0
+    s.generation, is_another = generation, 0
     line = ARGV[4]
     note('c', '', 0, 0)
   end
@@ -389,6 +398,7 @@ end
 if step == 'tick' then
   local s = settings()
   if not s then return { 'cold', { now }, {}, {}, {}, {} } end
+  rules(s)
   local holder, lease, wants, cursor = ARGV[4], tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[7])
   local held = redis.call('HMGET', meta, 'holder', 'leased', 'fence')
   local fence, leads, more, called = tonumber(held[3]), 0, 0, {}
