@@ -94,7 +94,7 @@ async fn run(scenario: Scenario, processes: &Processes) -> Result<Verdict, Troub
         Scenario::Latency(options) => scenario::latency::run(&options, processes).await,
         Scenario::Tunnel(options) => scenario::tunnel::run(&options, processes).await,
         Scenario::Accounts(options) => scenario::accounts::run(&options).await,
-        Scenario::Viewers(options) => scenario::viewers::run(&options).await,
+        Scenario::Viewers(options) => scenario::viewers::run(&options, processes).await,
         Scenario::Focus(options) => scenario::focus::run(&options).await,
         Scenario::Sessions(options) => scenario::sessions::run(&options, processes).await,
         Scenario::Memory => scenario::memory::run().await,

@@ -186,6 +186,16 @@ impl Attempt {
         Ok(Self { user, route, key: key.0, body_hash: Sha256::digest(bytes).to_vec() })
     }
 
+    /// Returns the key, if the request has one: for a statement that keeps the answer itself.
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
+    /// Returns what tells the request's body from another.
+    pub fn body_hash(&self) -> &[u8] {
+        &self.body_hash
+    }
+
     /// Looks for the answer that this key was given before; call first in the transaction of the effect.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! What every service stands on.
 //!
 //! Configuration, telemetry, the HTTP server and its limits, problem responses, principals from tokens, PostgreSQL and
-//! Redis pools, calls between services, rate limits, idempotency keys, the outbox, sockets, health and graceful drain. No business word
+//! Redis pools, calls between services, rate limits, idempotency keys, the outbox, QR codes, sockets, health and graceful drain. No business word
 //! appears here: a service brings its routes and rules, and gets the same behaviour at the edges as every other.
 
 pub mod access;
@@ -11,6 +11,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod context;
+pub mod document;
 pub mod edge;
 pub mod health;
 pub mod idempotency;
@@ -29,6 +30,7 @@ pub mod pg;
 pub mod prepared;
 pub mod principal;
 pub mod problem;
+pub mod qr;
 mod reads;
 pub mod recent;
 pub mod redis;

@@ -32,9 +32,9 @@ use crate::{
 };
 
 /// Longest a request waits for a free connection.
-pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest a new connection may take; a healthy server on the same network needs milliseconds.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest a statement may run, enforced by the server; no query of a request comes near.
 const STATEMENT_TIMEOUT_MS: u32 = 5_000;
 /// How often the server looks whether the client of a running statement is still there.
@@ -57,8 +57,8 @@ pub struct PgConfig {
     /// `postgres://user:password@host:port/database`.
     #[arg(long, env = "DATABASE_URL")]
     pub database_url: SecretString,
-    /// Most connections of this process, beside two that short reads share; keep the sum over all replicas below the
-    /// server's `max_connections`.
+    /// Most connections of this process, beside one of each HTTP worker for short reads; keep the sum over all replicas
+    /// below the server's `max_connections`.
     #[arg(long, env = "DATABASE_POOL_SIZE", default_value_t = 8)]
     pub database_pool_size: usize,
 }
@@ -97,7 +97,8 @@ impl Pg {
     /// Returns an error when the URL cannot be read.
     pub fn new(config: &PgConfig, application: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let url = with_limits(config.database_url.expose_secret(), application)?;
-        let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config(url, manager_config());
+        let manager =
+            AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config(url.as_str(), manager_config());
         let pool = Pool::builder(manager)
             .max_size(config.database_pool_size)
             // The one that was used last has the warmest server process and the most statements prepared.
@@ -107,7 +108,7 @@ impl Pg {
             .recycle_timeout(Some(CONNECT_TIMEOUT))
             .runtime(deadpool::Runtime::Tokio1)
             .build()?;
-        Ok(Self { pool, readers: Arc::default() })
+        Ok(Self { pool, readers: Arc::new(Readers::new(url.into())) })
     }
 
     /// Takes a connection.

@@ -1,32 +1,79 @@
 //! Short reads that share connections.
 //!
-//! A statement that waits for nobody is answered faster than a connection is handed from one request to the next. So reads
-//! of this kind go to a few connections beside the pool, many at once on each: they leave in one packet and come back in
-//! one, and neither side falls asleep in between. The server works through them one after the other, which is why nothing
-//! slow belongs here, and no transaction: a connection is lent shared, and that is all a shared one can do.
+//! A statement that waits for nobody is answered faster than a connection is handed from one request to the next, or from
+//! one thread to another and back. So reads of this kind go to a connection beside the pool that belongs to the thread
+//! that asks, many at once: they leave in one packet and come back in one, and nobody is woken in between. The server
+//! works through them one after the other, which is why nothing slow belongs here, and no transaction: a connection is
+//! lent shared, and that is all a shared one can do.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use diesel_async::{AsyncPgConnection, pooled_connection::deadpool::Object};
+use diesel_async::{AsyncConnection, AsyncPgConnection};
 use domain::fault::common;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::{sync::Mutex, time::timeout};
 
 use crate::{
-    pg::{ACQUIRE_TIMEOUT, Pg},
+    pg::{CONNECT_TIMEOUT, Pg},
     problem::{Outcome, Problem},
 };
 
-/// Connections that are shared: two, so that one slow answer does not hold up everybody.
-const SHARED: usize = 2;
+/// Where a thread keeps its connection to one database; it is made when it is first needed, and again after it failed.
+type Place = Arc<Mutex<Option<Arc<AsyncPgConnection>>>>;
 
-/// The connections; each is made when it is first needed, and again after it failed.
-#[derive(Default)]
+thread_local! {
+    /// The places of this thread, by the number of whose they are. There are as many as the process has databases: one.
+    static OWN: RefCell<HashMap<u64, Place>> = RefCell::default();
+}
+
+/// What it takes to connect.
 pub(crate) struct Readers {
-    conns: [Mutex<Option<Arc<AsyncPgConnection>>>; SHARED],
-    turn: AtomicUsize,
+    number: u64,
+    url: SecretString,
+}
+
+impl Readers {
+    pub(crate) fn new(url: SecretString) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self { number: NEXT.fetch_add(1, Ordering::Relaxed), url }
+    }
+
+    /// Returns this thread's connection. Whoever comes while it is made waits for it.
+    async fn conn(&self) -> Outcome<Arc<AsyncPgConnection>> {
+        let place = self.place();
+        let making = async {
+            let mut place = place.lock().await;
+            if let Some(conn) = &*place {
+                return Ok(conn.clone());
+            }
+            // Here and not on the process's own runtime: what drives it runs on this thread too, and ends with it.
+            let made = AsyncPgConnection::establish(self.url.expose_secret()).await;
+            let conn = Arc::new(made.map_err(Problem::unavailable)?);
+            *place = Some(conn.clone());
+            Ok(conn)
+        };
+        timeout(CONNECT_TIMEOUT, making).await.map_err(Problem::unavailable)?
+    }
+
+    /// Lets a connection go, unless somebody has already.
+    async fn replace(&self, gone: &Arc<AsyncPgConnection>) {
+        let place = self.place();
+        let mut place = place.lock().await;
+        if place.as_ref().is_some_and(|conn| Arc::ptr_eq(conn, gone)) {
+            *place = None;
+        }
+    }
+
+    fn place(&self) -> Place {
+        OWN.with_borrow_mut(|own| own.entry(self.number).or_default().clone())
+    }
 }
 
 impl Pg {
@@ -35,40 +82,13 @@ impl Pg {
     /// # Errors
     /// What `ask` returns; 503 when the server is away.
     pub async fn read<T>(&self, ask: impl AsyncFn(&AsyncPgConnection) -> Outcome<T>) -> Outcome<T> {
-        let turn = self.readers.turn.fetch_add(1, Ordering::Relaxed);
-        let conn = self.reader(turn).await?;
+        let conn = self.readers.conn().await?;
         match ask(&conn).await {
             Err(problem) if problem.code() == common::UNAVAILABLE.code => {
-                self.replace_reader(turn, &conn).await;
-                ask(&*self.reader(turn).await?).await
+                self.readers.replace(&conn).await;
+                ask(&*self.readers.conn().await?).await
             }
             answered => answered,
-        }
-    }
-
-    async fn reader(&self, turn: usize) -> Outcome<Arc<AsyncPgConnection>> {
-        let Some(place) = self.readers.conns.get(turn % SHARED) else {
-            return Err(Problem::unexpected("there is no shared connection"));
-        };
-        // Whoever comes while it is made waits for it, as long as for one of the pool.
-        let making = async {
-            let mut place = place.lock().await;
-            if let Some(conn) = &*place {
-                return Ok(conn.clone());
-            }
-            let conn = Arc::new(Object::take(self.pool.get().await.map_err(Problem::unavailable)?));
-            *place = Some(conn.clone());
-            Ok(conn)
-        };
-        timeout(ACQUIRE_TIMEOUT, making).await.map_err(Problem::unavailable)?
-    }
-
-    /// Lets a connection go, unless somebody has already.
-    async fn replace_reader(&self, turn: usize, gone: &Arc<AsyncPgConnection>) {
-        let Some(place) = self.readers.conns.get(turn % SHARED) else { return };
-        let mut place = place.lock().await;
-        if place.as_ref().is_some_and(|conn| Arc::ptr_eq(conn, gone)) {
-            *place = None;
         }
     }
 }

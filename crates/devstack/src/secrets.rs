@@ -40,6 +40,9 @@ pub(crate) struct Secrets {
     /// `PARTICIPANT_SECRET`: 48 random bytes, base64.
     #[serde(default)]
     pub(crate) participant_secret: String,
+    /// `TICKET_SECRET`: 48 random bytes, base64.
+    #[serde(default)]
+    pub(crate) ticket_secret: String,
     /// `INTERNAL_SIGNING_KEY` of each process: Ed25519, PKCS#8, PEM.
     #[serde(default)]
     pub(crate) signing_keys: BTreeMap<String, String>,
@@ -66,6 +69,9 @@ impl Secrets {
         if secrets.participant_secret.is_empty() {
             secrets.participant_secret = shared_secret()?;
         }
+        if secrets.ticket_secret.is_empty() {
+            secrets.ticket_secret = shared_secret()?;
+        }
         files::replace_json(path, &secrets)?;
         Ok(secrets)
     }
@@ -75,6 +81,7 @@ impl Secrets {
         let mut secrets = Self {
             jwt_secret: shared_secret()?,
             participant_secret: shared_secret()?,
+            ticket_secret: shared_secret()?,
             signing_keys: BTreeMap::new(),
             internal_public_keys: String::new(),
             s3_access_key_id: format!("MARU{}", hex::encode_upper(random_bytes::<8>()?)),
@@ -86,7 +93,8 @@ impl Secrets {
 
     /// Returns whether nothing is missing that this version needs.
     fn is_complete(&self) -> bool {
-        signers().all(|name| self.signing_keys.contains_key(name)) && !self.participant_secret.is_empty()
+        signers().all(|name| self.signing_keys.contains_key(name))
+            && ![&self.participant_secret, &self.ticket_secret].into_iter().any(String::is_empty)
     }
 
     /// Gives every process a key of its own.
@@ -188,6 +196,8 @@ mod tests {
         assert_eq!(first.signing_keys, second.signing_keys);
         assert_eq!(first.participant_secret, second.participant_secret);
         assert_eq!(BASE64_STANDARD.decode(&first.participant_secret).expect("base64").len(), 48);
+        assert_eq!(first.ticket_secret, second.ticket_secret);
+        assert_eq!(BASE64_STANDARD.decode(&first.ticket_secret).expect("base64").len(), 48);
     }
 
     #[test]

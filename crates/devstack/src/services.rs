@@ -137,6 +137,7 @@ impl Surroundings {
                 set.unless_given("PUBLIC_BASE_URL", &self.gateway_url);
                 set.to("PARTICIPANT_SECRET", &self.secrets.participant_secret);
             }
+            "ticketing" => set.to("TICKET_SECRET", &self.secrets.ticket_secret),
             "memo" => {
                 set.to("S3_ENDPOINT", &self.store.endpoint);
                 set.to("S3_BUCKET", &self.store.bucket);
@@ -282,6 +283,8 @@ mod tests {
         let session = keys("session", None);
         assert!(has(&session, "PARTICIPANT_SECRET") && has(&session, "INTERNAL_SIGNING_KEY"));
         assert!(!has(&session, "JWT_SECRET") && !has(&memo, "PARTICIPANT_SECRET"));
+        assert!(has(&keys("ticketing", None), "TICKET_SECRET"));
+        assert!(!has(&session, "TICKET_SECRET") && !has(&memo, "TICKET_SECRET"));
         let auth = keys("auth", Some(Address { port: 1, admin: None, services: &services }));
         assert!(has(&auth, "JWT_SECRET") && has(&auth, "INTERNAL_SIGNING_KEY") && has(&auth, "AUTH_URLS"));
         assert!(auth.contains(&("MAIL_URL".to_owned(), Some("file:///tmp/mail/".to_owned()))));

@@ -6,6 +6,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot be set up stops here, with the reason")]
 
 pub mod app;
+pub mod child;
 pub mod client;
 pub mod database;
 pub mod events;
@@ -18,10 +19,13 @@ pub mod settings;
 pub mod smtp;
 pub mod socket;
 pub mod stage;
+pub mod storm;
+pub mod toss;
 
 use std::time::Duration;
 
 pub use app::TestApp;
+pub use child::Child;
 pub use client::{Answer, TestClient};
 pub use events::EventStream;
 pub use keys::KeyRing;

@@ -11,12 +11,15 @@ use domain::principal::Service;
 use utoipa::OpenApi as _;
 
 use crate::{
+    admission_ticket::code::Codes,
+    command,
     config::TicketingConfig,
-    development,
     notice::Notices,
+    order::lane::Lane,
+    payment::{self, Payments},
     queue::{self, WaitingRooms},
     routes,
-    seat::expiry,
+    seat::{expiry, shed::Shed},
 };
 
 /// The schema of `maru_ticketing`.
@@ -33,6 +36,14 @@ pub struct App {
     pub outbox: Outbox,
     /// The way to the other replicas.
     pub notices: Notices,
+    /// The way of orders into the database.
+    pub lane: Lane,
+    /// Where seats are noted that somebody is at.
+    pub shed: Arc<Shed>,
+    /// Who takes the money.
+    pub payments: Payments,
+    /// The codes of tickets.
+    pub codes: Codes,
     /// The waiting rooms.
     pub queue: WaitingRooms,
 }
@@ -46,8 +57,11 @@ pub fn build(config: TicketingConfig, clock: Clock) -> Outcome<Bound> {
     idempotency::prune(&app.ground.lifecycle, app.ground.pg.clone());
     app.notices.relay(&app.ground.lifecycle, app.ground.pg.clone(), &app.outbox);
     let pause = Duration::from_millis(app.config.hold_sweep_ms);
-    expiry::start(&app.ground.lifecycle, app.ground.pg.clone(), pause);
+    expiry::start(&app.ground.lifecycle, app.ground.pg.clone(), app.outbox.clone(), pause);
+    app.lane.start(&app.ground.lifecycle, &app.outbox);
     queue::start(&app.ground.lifecycle, &app.queue);
+    payment::refund::relay(&app);
+    payment::reconcile::start(&app, Duration::from_millis(app.config.payments.payment_sweep_ms));
     let data = actix_web::web::Data::new(app.clone());
     app.ground.listen(app.config.port, app.ground.health(), routes::Api::openapi(), move |cfg| {
         cfg.app_data(data.clone()).configure(routes::configure);
@@ -63,10 +77,12 @@ impl App {
         let outbox = Outbox::new(clock.clone());
         let ground = Foundation::new(Service::Ticketing, config.base.clone(), clock)?;
         let notices = Notices::new(ground.redis.clone());
-        let replica = ground.clock.uuid();
-        let queue =
-            WaitingRooms::new(ground.redis.clone(), ground.pg.clone(), notices.clone(), config.queue.clone(), replica);
-        Ok(Self { ground, config: Arc::new(config), outbox, notices, queue })
+        let lane = Lane::new(&config.base.pg, config.terms())?;
+        let payments = config.payments.payments(config.base.common.environment)?;
+        let codes = config.tickets.codes();
+        let queue = WaitingRooms::new(&ground, notices.clone(), config.queue.clone(), config.tickets.queue_mac());
+        let (config, shed) = (Arc::new(config), Arc::default());
+        Ok(Self { ground, config, outbox, notices, lane, shed, payments, codes, queue })
     }
 }
 
@@ -76,7 +92,7 @@ pub struct Ticketing;
 
 impl Program for Ticketing {
     type Config = TicketingConfig;
-    type Command = development::Command;
+    type Command = command::Command;
 
     const SERVICE: Service = Service::Ticketing;
     const BINARY: &'static str = "maru-ticketing";
@@ -102,7 +118,7 @@ impl Program for Ticketing {
         build(config, Clock::system())
     }
 
-    async fn command(config: TicketingConfig, command: development::Command) -> Outcome<()> {
-        development::run(App::new(config, Clock::system())?, command).await
+    async fn command(config: TicketingConfig, command: command::Command) -> Outcome<()> {
+        command::run(App::new(config, Clock::system())?, command).await
     }
 }

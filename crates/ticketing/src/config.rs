@@ -7,14 +7,20 @@ use chassis::{
     service::BaseConfig,
 };
 use clap::Args;
-use domain::seat_hold;
+use domain::{seat_hold, ticket_order};
 
-use crate::queue::config::QueueConfig;
+use crate::{
+    admission_ticket::config::TicketConfig, order::batch::Terms, payment::config::PaymentConfig,
+    queue::config::QueueConfig,
+};
 
 /// Longest hold: who has not paid within an hour has left, and the seat is somebody else's chance.
 const LONGEST_HOLD: Duration = Duration::from_hours(1);
 /// Most seats that one reservation may ever be allowed; each is a row lock of the same transaction.
 const MOST_SEATS: usize = 50;
+
+/// Most tickets that one person may ever be allowed; a person's count is a number of one row, so this is for typing errors.
+const MOST_TICKETS: usize = 1_000;
 
 /// Every key of `maru-ticketing`.
 #[derive(Args, Clone, Debug)]
@@ -34,14 +40,35 @@ pub struct TicketingConfig {
     /// Most seats of one reservation.
     #[arg(long, env = "MAX_SEATS_PER_RESERVATION", default_value_t = seat_hold::MAX_SEATS)]
     pub max_seats_per_reservation: usize,
+    /// Most tickets of one reservation.
+    #[arg(long, env = "MAX_TICKETS_PER_RESERVATION", default_value_t = ticket_order::MAX_TICKETS)]
+    pub max_tickets_per_reservation: usize,
+    /// Most tickets and seats that one person may have of one event.
+    #[arg(long, env = "MAX_PER_USER_EVENT", default_value_t = ticket_order::MAX_PER_USER_EVENT)]
+    pub max_per_user_event: usize,
+    /// Payments.
+    #[command(flatten)]
+    pub payments: PaymentConfig,
+    /// The secret of tickets' codes.
+    #[command(flatten)]
+    pub tickets: TicketConfig,
     /// Waiting rooms.
     #[command(flatten)]
     pub queue: QueueConfig,
 }
 
+impl TicketingConfig {
+    /// Returns the limits that hold for every hold.
+    pub const fn terms(&self) -> Terms {
+        Terms { hold: self.hold_ttl, most_per_event: self.max_per_user_event }
+    }
+}
+
 impl Config for TicketingConfig {
     fn validate(&self, faults: &mut Faults) {
         self.base.validate(faults);
+        self.payments.validate(self.base.common.environment, faults);
+        self.tickets.validate(faults);
         self.queue.validate(faults);
         if self.hold_ttl.is_zero() || self.hold_ttl > LONGEST_HOLD {
             faults.add("HOLD_TTL", "must be between 1s and 1h");
@@ -51,6 +78,12 @@ impl Config for TicketingConfig {
         }
         if !(1..=MOST_SEATS).contains(&self.max_seats_per_reservation) {
             faults.add("MAX_SEATS_PER_RESERVATION", format!("must be between 1 and {MOST_SEATS}"));
+        }
+        if !(1..=MOST_TICKETS).contains(&self.max_tickets_per_reservation) {
+            faults.add("MAX_TICKETS_PER_RESERVATION", format!("must be between 1 and {MOST_TICKETS}"));
+        }
+        if !(1..=MOST_TICKETS).contains(&self.max_per_user_event) {
+            faults.add("MAX_PER_USER_EVENT", format!("must be between 1 and {MOST_TICKETS}"));
         }
     }
 }

@@ -17,8 +17,9 @@ use chassis::{
 };
 use deadpool_redis::redis;
 use domain::{
-    ids::{EventId, SeatId, TicketTypeId, UserId},
+    ids::{EventId, ReservationId, SeatId, TicketTypeId, UserId},
     seat_hold::SeatStatus,
+    time::Instant,
 };
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +54,15 @@ pub enum Notice {
     Queue { event_id: EventId, queue_size: i64, current_users: i64, threshold: i64 },
     /// The waiting room of an event was emptied by who runs it.
     QueueCleared { event_id: EventId },
+    /// Tickets that came back are held for a person of the waiting list; nobody else may hear of it.
+    Offered {
+        event_id: EventId,
+        ticket_type_id: TicketTypeId,
+        user_id: UserId,
+        reservation_id: ReservationId,
+        quantity: i32,
+        expires_at: Instant,
+    },
     /// The event itself, or what is for sale in it, was changed: whatever is kept about it is old.
     Event { event_id: EventId },
 }

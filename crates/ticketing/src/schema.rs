@@ -64,6 +64,7 @@ diesel::table! {
         held -> Int4,
         sold -> Int4,
         created_at -> Timestamptz,
+        version -> Int8,
     }
 }
 
@@ -104,6 +105,37 @@ diesel::table! {
         reservation_id -> Uuid,
         seat_id -> Uuid,
         price -> Int8,
+    }
+}
+
+diesel::table! {
+    reservation_items (reservation_id, ticket_type_id) {
+        reservation_id -> Uuid,
+        ticket_type_id -> Uuid,
+        quantity -> Int4,
+        unit_price -> Int8,
+        subtotal -> Int8,
+    }
+}
+
+diesel::table! {
+    user_event (user_id, event_id) {
+        user_id -> Uuid,
+        event_id -> Uuid,
+        quantity -> Int4,
+    }
+}
+
+diesel::table! {
+    waiting_list (place) {
+        place -> Int8,
+        event_id -> Uuid,
+        ticket_type_id -> Uuid,
+        user_id -> Uuid,
+        quantity -> Int4,
+        hold_seconds -> Double,
+        most_per_event -> Int4,
+        created_at -> Timestamptz,
     }
 }
 
@@ -152,3 +184,53 @@ diesel::allow_tables_to_appear_in_same_query!(events, seat_layouts);
 diesel::allow_tables_to_appear_in_same_query!(reservations, events);
 diesel::allow_tables_to_appear_in_same_query!(reservation_seats, seats);
 diesel::allow_tables_to_appear_in_same_query!(seats, events);
+
+diesel::table! {
+    payments (id) {
+        id -> Uuid,
+        reservation_id -> Uuid,
+        provider -> Text,
+        order_id -> Text,
+        payment_key -> Nullable<Text>,
+        method -> Text,
+        amount -> Int8,
+        status -> Text,
+        failure -> Nullable<Text>,
+        attempts -> Int4,
+        round -> Int4,
+        next_try_at -> Nullable<Timestamptz>,
+        version -> Int8,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        authorised_at -> Nullable<Timestamptz>,
+        captured_at -> Nullable<Timestamptz>,
+        refunded_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    payment_webhooks (provider, event_id) {
+        provider -> Text,
+        event_id -> Text,
+        order_id -> Text,
+        attempts -> Int4,
+        received_at -> Timestamptz,
+        next_try_at -> Timestamptz,
+        done_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    tickets (id) {
+        id -> Uuid,
+        reservation_id -> Uuid,
+        event_id -> Uuid,
+        seat_id -> Nullable<Uuid>,
+        ticket_type_id -> Nullable<Uuid>,
+        ordinal -> Int4,
+        holder_id -> Uuid,
+        used_at -> Nullable<Timestamptz>,
+        version -> Int8,
+        created_at -> Timestamptz,
+    }
+}

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
+    process::Command,
     time::{Instant, interval, sleep, timeout},
 };
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
@@ -26,9 +27,12 @@ use crate::{
     cpu,
     figures::float,
     platform::Platform,
+    probe::Probe,
+    process::{Processes, free_port},
     report::{Bound, Goal, Report, Table, progress},
     trouble::Trouble,
     tunnel::wire::Head,
+    upstream::WATCH,
 };
 
 /// Most kilobytes of the session service for each idle viewer.
@@ -40,6 +44,10 @@ const STALLED_KB: f64 = 100.0;
 const AT_ONCE: usize = 100;
 /// Longest wait for one socket.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long sockets are left alone before they are measured.
+const REST: Duration = Duration::from_secs(2);
+/// Characters of a token between the gateway and a service, about.
+const TOKEN_LENGTH: usize = 500;
 /// How often the presenter changes the timer while some do not read.
 const CONTROL_EVERY: Duration = Duration::from_millis(25);
 
@@ -87,18 +95,28 @@ impl Presenter {
         let answered = sent.and_then(reqwest::Response::error_for_status).map_err(|fault| broken(&fault))?;
         answered.json().await.map_err(|fault| broken(&fault))
     }
+}
 
-    /// Opens a socket and reads its first bytes, which are the snapshot.
-    async fn watch(&self, gateway: SocketAddr, source: Ipv4Addr) -> Result<TcpStream, Trouble> {
+/// Where sockets are opened, and with what.
+struct Door {
+    address: SocketAddr,
+    path: String,
+    token: String,
+}
+
+impl Door {
+    /// Opens a socket and reads its first bytes.
+    async fn watch(&self, source: Ipv4Addr) -> Result<TcpStream, Trouble> {
         let socket = TcpSocket::new_v4()?;
         // What is not read must not lie in the kernel for long.
         socket.set_recv_buffer_size(4_096)?;
         socket.bind((source, 0).into())?;
-        let mut stream = socket.connect(gateway).await?;
+        let mut stream = socket.connect(self.address).await?;
         let head = format!(
-            "GET /ws/sessions/{} HTTP/1.1\r\nhost: {gateway}\r\nauthorization: Bearer {}\r\nconnection: Upgrade\r\n\
+            "GET {} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\nconnection: Upgrade\r\n\
              upgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: {}\r\n\r\n",
-            self.session,
+            self.path,
+            self.address,
             self.token,
             generate_key()
         );
@@ -115,10 +133,40 @@ impl Presenter {
         }
         Ok(stream)
     }
+
+    /// Opens sockets numbered `1..=count`, some at a time, and lets them rest.
+    async fn fill(&self, count: u32) -> Result<Vec<TcpStream>, Trouble> {
+        let (numbers, mut streams): (Vec<u32>, _) = ((1..=count).collect(), Vec::new());
+        for some in numbers.chunks(AT_ONCE) {
+            let opening = try_join_all(some.iter().map(|number| self.watch(source_address(*number))));
+            let opened = timeout(PATIENCE, opening).await;
+            streams.extend(opened.map_err(|_late| Trouble::Broken("a socket hung".to_owned()))??);
+        }
+        sleep(REST).await;
+        Ok(streams)
+    }
+}
+
+/// Measures what an idle socket costs a server that is nothing but the library, in kilobytes.
+async fn bare(viewers: u32, processes: &Processes) -> Result<f64, Trouble> {
+    let port = free_port()?;
+    let mut server = Command::new(std::env::current_exe()?);
+    server.args(["upstream", "--port", &port.to_string()]);
+    let pid = processes.start("bare actix-ws", &mut server)?;
+    Probe::new()?.ready(processes, ("bare actix-ws", pid), &format!("http://127.0.0.1:{port}/")).await?;
+    let address = (Ipv4Addr::LOCALHOST, port).into();
+    // The token has the length of one that the gateway passes on, and nobody reads it.
+    let door = Door { address, path: WATCH.to_owned(), token: "t".repeat(TOKEN_LENGTH) };
+    let first = door.watch(source_address(0)).await?;
+    let before = cpu::resident_kb(pid).unwrap_or_default();
+    let streams = door.fill(viewers).await?;
+    let idle = cpu::resident_kb(pid).unwrap_or_default();
+    drop((first, streams));
+    Ok(float(idle.saturating_sub(before)) / f64::from(viewers))
 }
 
 /// Measures and reports.
-pub(crate) async fn run(options: &Options) -> Result<Verdict, Trouble> {
+pub(crate) async fn run(options: &Options, processes: &Processes) -> Result<Verdict, Trouble> {
     let platform = Platform::ask().await?;
     let resident = || -> u64 { platform.pids_of("session").iter().filter_map(|pid| cpu::resident_kb(*pid)).sum() };
     let at_gateway = || -> u64 { platform.pids_of("gateway").iter().filter_map(|pid| cpu::resident_kb(*pid)).sum() };
@@ -128,21 +176,20 @@ pub(crate) async fn run(options: &Options) -> Result<Verdict, Trouble> {
     let presenter = Presenter::new(&platform.gateway_url).await?;
     let mut report = Report::open("viewers").await;
 
+    progress("a server that is nothing but the library")?;
+    let bare_kb = bare(options.viewers, processes).await?;
     progress("opening the sockets")?;
+    let path = format!("/ws/sessions/{}", presenter.session);
+    let door = Door { address, path, token: presenter.token.clone() };
     // One first, so that what a room costs is not counted.
-    let mut viewers = vec![presenter.watch(address, source_address(0)).await?];
+    let first = door.watch(source_address(0)).await?;
     let (before, gateway_before) = (resident(), at_gateway());
-    let numbers: Vec<u32> = (1..=options.viewers).collect();
-    for some in numbers.chunks(AT_ONCE) {
-        let opening = try_join_all(some.iter().map(|number| presenter.watch(address, source_address(*number))));
-        viewers.extend(timeout(PATIENCE, opening).await.map_err(|_late| Trouble::Broken("a socket hung".to_owned()))??);
-    }
-    sleep(Duration::from_secs(2)).await;
+    let viewers = door.fill(options.viewers).await?;
     let (idle, gateway_idle) = (resident(), at_gateway());
     progress("nobody reads, and the timer is started and paused")?;
     let controls = stall(&presenter, Duration::from_secs(options.stall_seconds)).await?;
     let (stalled, gateway_stalled) = (resident(), at_gateway());
-    drop(viewers);
+    drop((first, viewers));
 
     let each = |after: u64, before: u64| float(after.saturating_sub(before)) / f64::from(options.viewers);
     let mut table = Table::new("Memory", &["process", "before MB", "idle MB", "KB a viewer", "stalled MB", "KB more"]);
@@ -162,11 +209,12 @@ pub(crate) async fn run(options: &Options) -> Result<Verdict, Trouble> {
     row("gateway", [gateway_before, gateway_idle, gateway_stalled]);
     report.table(table);
     let (idle_kb, stalled_kb) = (each(idle, before), each(stalled, idle));
+    report.note(format!("a socket of bare actix-ws that only listens costs {bare_kb:.1} KB in the same run"));
     report.note(format!("{} viewers, {controls} changes of the timer while they did not read", options.viewers));
     let goal = |what: &str, measured, most| Goal { what: what.to_owned(), measured, bound: Bound::AtMost(most) };
     report.goal(goal("KB an idle viewer", idle_kb, IDLE_KB));
     report.goal(goal("KB more for one that does not read", stalled_kb, STALLED_KB));
-    report.figures(json!({ "idle_kb": idle_kb, "stalled_kb": stalled_kb, "controls": controls }));
+    report.figures(json!({ "idle_kb": idle_kb, "bare_kb": bare_kb, "stalled_kb": stalled_kb, "controls": controls }));
     report.publish()?;
     Ok(Verdict::Passed)
 }

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::json;
-use testkit::eventually;
+use testkit::{
+    eventually,
+    storm::{FOCUS_SESSIONS as SESSIONS, FOCUS_STORM},
+};
 use tokio_postgres::{Client, NoTls};
 
 use crate::{
@@ -13,28 +16,6 @@ use crate::{
     person::Person,
     stack::{RECOVERY, Stack},
 };
-
-/// Of so many people.
-const SESSIONS: i64 = 10_000;
-
-/// Writes down every completion and every piece of news, whatever becomes of it later, and makes the sessions: each of
-/// another person, over between four and five seconds from now.
-const SCENE: &str = "
-    CREATE TABLE fired (session_id uuid NOT NULL, due_at timestamptz NOT NULL, at timestamptz NOT NULL);
-    CREATE FUNCTION log_fired() RETURNS trigger LANGUAGE plpgsql AS
-        'BEGIN INSERT INTO fired VALUES (NEW.id, OLD.due_at, clock_timestamp()); RETURN NEW; END';
-    CREATE TRIGGER log_fired AFTER UPDATE ON focus_sessions FOR EACH ROW
-        WHEN (OLD.status = 'started' AND NEW.status = 'completed') EXECUTE FUNCTION log_fired();
-    CREATE TABLE written (session_id uuid NOT NULL);
-    CREATE FUNCTION log_written() RETURNS trigger LANGUAGE plpgsql AS
-        'BEGIN INSERT INTO written VALUES ((NEW.payload->>''session_id'')::uuid); RETURN NEW; END';
-    CREATE TRIGGER log_written AFTER INSERT ON outbox FOR EACH ROW EXECUTE FUNCTION log_written();
-    INSERT INTO focus_sessions (id, user_id, subject, duration_minutes, break_minutes, status, anchor_at, due_at,
-        created_at, updated_at)
-    SELECT gen_random_uuid(), gen_random_uuid(), 'storm', 1, 0, 'started', due - interval '1 minute', due, now(), now()
-    FROM (SELECT date_trunc('milliseconds', now()) + interval '4 seconds' + n % 1000 * interval '1 millisecond' AS due
-          FROM generate_series(1, 10000) n) AS times;
-";
 
 /// Connects to the session service's database; nothing while there is none.
 async fn database(stack: &Stack) -> Option<Client> {
@@ -64,7 +45,7 @@ async fn postgresql_dies_in_the_middle_of_ten_thousand_completions() {
     let own = kim.post("/session", body).await.ok(201).text("/id");
     let start = json!({ "status": "started" });
     kim.try_send(Method::PUT, &format!("/session/{own}/status"), Some(start)).await.unwrap().ok(200);
-    database(&stack).await.unwrap().batch_execute(SCENE).await.unwrap();
+    database(&stack).await.unwrap().batch_execute(FOCUS_STORM).await.unwrap();
     empty_redis(&stack).await;
 
     eventually(RECOVERY, || async { completed(&stack).await > 500 }).await;

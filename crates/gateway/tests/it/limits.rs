@@ -80,7 +80,8 @@ async fn behind_a_proxy_each_client_has_its_own_count_and_a_subscriber_of_ipv6_o
     let stage = Setting::default().strict().hops(1).start().await;
     let anonymous = stage.anonymous();
     until_refused(from(&anonymous, "6.6.6.6, 2001:db8:0:1::1"), 1_000).await;
-    assert_eq!(from(&anonymous, "2001:db8:0:1:ffff::2")().await.status, 429);
+    // A busy machine may earn a few meanwhile; a count of its own would be 60.
+    until_refused(from(&anonymous, "2001:db8:0:1:ffff::2"), 30).await;
     assert_eq!(from(&anonymous, "2001:db8:0:2::1")().await.status, 200);
     assert_eq!(from(&anonymous, "6.6.6.6")().await.status, 200);
 }
@@ -156,6 +157,7 @@ async fn on_a_developers_machine_hundreds_may_register_and_log_in() {
     for _ in 0..300 {
         anonymous.post("/register", "{}").await.assert_status(200);
     }
-    until_refused(async || anonymous.post("/register", "{}").await, 1_000).await;
+    // Twelve hundred in a minute, and more are earned while a slow machine asks.
+    until_refused(async || anonymous.post("/register", "{}").await, 5_000).await;
     anonymous.post("/login", "{}").await.assert_status(200);
 }

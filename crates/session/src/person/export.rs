@@ -7,6 +7,7 @@ use actix_web::{
     web::{Data, Path},
 };
 use chassis::{
+    document::Document,
     principal::AuthPeer,
     problem::{Outcome, Problem},
 };
@@ -49,9 +50,9 @@ struct ExportedSession {
     status: String,
     session_code: String,
     event_id: Option<Uuid>,
-    settings: Value,
-    metadata: Value,
-    summary: Option<Value>,
+    settings: Document,
+    metadata: Document,
+    summary: Option<Document>,
     started_at: Option<Instant>,
     ended_at: Option<Instant>,
     created_at: Instant,

@@ -4,7 +4,6 @@
 //! from a request. Owners see it as a data URL in their sessions, and take it along as PNG or SVG. A session never
 //! changes its code, so pictures are drawn once and remembered.
 
-mod drawing;
 pub mod png;
 pub mod svg;
 
@@ -19,10 +18,9 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use chassis::{
     problem::{Outcome, Problem},
+    qr::Drawing,
     recent::Recent,
 };
-
-use self::drawing::Drawing;
 
 /// Data URLs remembered by a process: 10 MB. One has about 2,400 bytes, and drawing it takes 0.26 ms.
 const REMEMBERED: usize = 4_096;

@@ -44,7 +44,7 @@ pub(super) async fn change(
                 if session.is_over() && !before.is_over() {
                     timer::store::halt(conn, id, now).await?;
                     let totals = feedback::store::totals(conn, id).await?;
-                    session.summary = feedback::summary::merge(session.summary.take(), totals);
+                    session.summary = feedback::summary::merge(session.summary.take(), totals)?;
                 }
                 store::rewrite(conn, &session).await?;
                 stream::store::append(conn, id, &Event::changed(Topic::Session)).await?;

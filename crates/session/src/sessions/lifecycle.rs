@@ -5,6 +5,7 @@ use actix_web::{
     web::{Data, Path},
 };
 use chassis::{
+    document::Document,
     optional_json::OptionalJson,
     principal::Person,
     problem::{Outcome, ProblemView},
@@ -114,7 +115,9 @@ pub async fn end(
         let ended = before.go(SessionStatus::Ended, now)?;
         if ended != before {
             session.stand(ended);
-            session.summary = summary.or(session.summary.take());
+            if let Some(summary) = summary {
+                session.summary = Some(Document::new(&summary)?);
+            }
         }
         Ok(())
     })

@@ -16,12 +16,12 @@ pub mod summary;
 pub mod update;
 
 use actix_web::web::{self, ServiceConfig};
+use chassis::document::Document;
 use domain::{
     session::{SessionStatus, SessionType},
     time::Instant,
 };
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -70,13 +70,13 @@ pub struct SessionView {
     pub event_id: Option<Uuid>,
     /// Settings of its type with the owner's own laid over them.
     #[schema(value_type = Object)]
-    pub settings: Value,
+    pub settings: Document,
     /// Device, location, participants and tags, as far as they were given.
     #[schema(value_type = Object)]
-    pub metadata: Value,
+    pub metadata: Document,
     /// What came out of it.
     #[schema(value_type = Option<Object>)]
-    pub summary: Option<Value>,
+    pub summary: Option<Document>,
     /// When it was begun.
     pub start_time: Option<Instant>,
     /// The same.

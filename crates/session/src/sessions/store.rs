@@ -1,6 +1,6 @@
 //! The rows of sessions.
 
-use chassis::problem::Outcome;
+use chassis::{document::Document, problem::Outcome};
 use chrono::{DateTime, Utc};
 use diesel::{
     BoolExpressionMethods, ExpressionMethods, Insertable, OptionalExtension, QueryDsl, Queryable, Selectable,
@@ -31,9 +31,9 @@ pub struct Session {
     pub status: String,
     pub session_code: String,
     pub event_id: Option<Uuid>,
-    pub settings: Value,
-    pub metadata: Value,
-    pub summary: Option<Value>,
+    pub settings: Document,
+    pub metadata: Document,
+    pub summary: Option<Document>,
     pub started_at: Option<DateTime<Utc>>,
     pub ended_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,

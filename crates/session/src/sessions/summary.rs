@@ -5,6 +5,7 @@ use actix_web::{
     web::{Data, Json, Path},
 };
 use chassis::{
+    document::Document,
     principal::Person,
     problem::{Outcome, ProblemView},
 };
@@ -49,7 +50,7 @@ pub async fn summarise(
     check_document(&summary, "/summary", &mut violations);
     violations.into_result()?;
     let session = change(&app, person.0.user_id, *id, |session, _now| {
-        session.summary = Some(summary);
+        session.summary = Some(Document::new(&summary)?);
         Ok(())
     })
     .await?;

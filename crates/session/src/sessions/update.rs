@@ -5,6 +5,7 @@ use actix_web::{
     web::{Data, Json, Path},
 };
 use chassis::{
+    document::Document,
     principal::Person,
     problem::{Outcome, ProblemView},
 };
@@ -127,13 +128,15 @@ impl Change {
             session.description = description;
         }
         if let Some(settings) = self.settings {
-            deep_merge(&mut session.settings, settings);
+            let mut merged = session.settings.value()?;
+            deep_merge(&mut merged, settings);
             let mut violations = Violations::new();
-            check_settings(&session.settings, "/settings", &mut violations);
+            check_settings(&merged, "/settings", &mut violations);
             violations.into_result()?;
+            session.settings = Document::new(&merged)?;
         }
         if let Some(metadata) = self.metadata {
-            session.metadata = metadata;
+            session.metadata = Document::new(&metadata)?;
         }
         let is_active = self.is_active.filter(|is_active| *is_active != session.is_active());
         let by_flag = is_active.map(|is| if is { SessionStatus::Active } else { SessionStatus::Paused });

@@ -280,6 +280,7 @@ async fn sleep(duration: Option<Duration>) {
 
 #[cfg(test)]
 mod tests {
+    use chassis::document::Document;
     use domain::session::SessionStatus;
     use serde_json::{Value, json};
     use uuid::Uuid;
@@ -298,8 +299,8 @@ mod tests {
             status: SessionStatus::Active.name().to_owned(),
             session_code: "AB23CD".to_owned(),
             event_id: None,
-            settings: json!({}),
-            metadata: json!({}),
+            settings: Document::new(&json!({})).unwrap(),
+            metadata: Document::new(&json!({})).unwrap(),
             summary: None,
             started_at: None,
             ended_at: None,

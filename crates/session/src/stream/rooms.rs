@@ -6,10 +6,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -37,7 +34,7 @@ const COMPARE_EVERY: Duration = Duration::from_secs(2);
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often old events are deleted.
 const PRUNE_EVERY: Duration = Duration::from_mins(10);
-/// Most viewers of one replica, at about 15 KB each.
+/// Most viewers of one replica, at about 22 KB each (`maru-bench viewers`).
 const VIEWERS_MAX: usize = 20_000;
 
 /// The rooms of this process; clones share them.
@@ -53,7 +50,6 @@ struct Inner {
     /// Sessions with news that are not told to others yet.
     untold: Mutex<HashSet<SessionId>>,
     tell: Notify,
-    is_listening: AtomicBool,
 }
 
 #[derive(Default)]
@@ -80,7 +76,6 @@ impl Rooms {
             rooms: Mutex::default(),
             untold: Mutex::default(),
             tell: Notify::new(),
-            is_listening: AtomicBool::new(false),
         }))
     }
 
@@ -194,7 +189,6 @@ impl Rooms {
     async fn listen(&self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             if let Ok(Ok(notices)) = timeout(SUBSCRIBE_TIMEOUT, self.0.redis.subscribe(NEWS)).await {
-                self.0.is_listening.store(true, Ordering::Release);
                 let heard = notices.take_until(stop.cancelled()).for_each(|notice| {
                     for id in notice.split(',').filter_map(|id| id.parse().ok()) {
                         if let Some(room) = self.room(id) {
@@ -204,18 +198,12 @@ impl Rooms {
                     std::future::ready(())
                 });
                 heard.await;
-                self.0.is_listening.store(false, Ordering::Release);
             }
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(Redis::resubscribe_pause()) => {}
             }
         }
-    }
-
-    /// Returns whether news of other replicas arrive at once.
-    pub fn is_listening(&self) -> bool {
-        self.0.is_listening.load(Ordering::Acquire)
     }
 
     async fn compare(&self, stop: CancellationToken) {

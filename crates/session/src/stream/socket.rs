@@ -84,37 +84,33 @@ pub async fn open(
     payload: Payload,
 ) -> Outcome<HttpResponse> {
     let patience = Patience { send: SEND_PATIENCE, ..Patience::default() };
-    let (mut response, socket) = socket::open(&req, payload, Bounds { frame_max: FRAME_MAX, patience })?;
+    let (mut response, mut socket) = socket::open(&req, payload, Bounds { frame_max: FRAME_MAX, patience })?;
     // Browsers close a socket whose offer is not taken up; the ticket in this one is used up.
     if let Some(protocol) = ticket::offered(&req) {
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
     }
-    let entered = enter(&app, &req, *id).await;
-    let entered = match entered {
-        Ok(entered) => Ok(entered),
-        Err(problem) => Err(refusal(problem)?),
+    let (mut viewer, snapshot) = match Viewer::enter(&app, &req, *id).await {
+        Ok(entered) => entered,
+        Err(problem) => {
+            let refusal = refusal(problem)?;
+            actix_web::rt::spawn(socket.end(refusal).instrument(tracing::Span::current()));
+            return Ok(response);
+        }
     };
     let stopping = app.ground.lifecycle.stopping();
+    // There are thousands of these, and what is moved out of its place within a future has two places in it: so nothing
+    // is.
     let serving = async move {
-        let mut socket = socket;
-        let farewell = match entered {
-            Err(refusal) => refusal,
-            Ok((viewer, snapshot)) => {
-                tokio::select! {
-                    () = stopping.cancelled() => Farewell::restarting(),
-                    Err(farewell) = watch(&mut socket, viewer, snapshot, language.0) => farewell,
-                }
-            }
+        let farewell = tokio::select! {
+            () = stopping.cancelled() => Farewell::restarting(),
+            Err(farewell) = watch(&mut socket, &mut viewer, snapshot, language.0) => farewell,
         };
+        drop(viewer);
         socket.end(farewell).await;
     };
     // Bound to this worker's thread by the frames; it ends with its connection or with the service.
     actix_web::rt::spawn(serving.instrument(tracing::Span::current()));
     Ok(response)
-}
-
-async fn enter(app: &Data<App>, req: &HttpRequest, id: SessionId) -> Outcome<(Viewer, Written)> {
-    Viewer::enter(app, req, id).await
 }
 
 /// Decides what a socket that was not admitted is closed with; what is no refusal stays a problem.
@@ -134,14 +130,14 @@ fn refusal(problem: Problem) -> Outcome<Farewell> {
 
 async fn watch(
     socket: &mut Socket,
-    mut viewer: Viewer,
+    viewer: &mut Viewer,
     snapshot: Written,
     locale: Locale,
 ) -> Result<std::convert::Infallible, Farewell> {
     socket.send(snapshot.text).await?;
     loop {
         tokio::select! {
-            heard = socket.hear() => answer(socket, &viewer, heard?, locale).await?,
+            heard = socket.hear() => Box::pin(answer(socket, viewer, heard?, locale)).await?,
             frames = viewer.next() => {
                 let Some(frames) = frames.map_err(|problem| failed(&problem))? else {
                     return Err(Farewell::because(CloseCode::Other(NO_SUCH_SESSION), "the session is gone"));

@@ -1,6 +1,6 @@
 //! One who watches a session, over whatever connection.
 
-use actix_web::HttpRequest;
+use actix_web::{HttpRequest, web::Data};
 use chassis::problem::Outcome;
 use domain::{
     fault::common,
@@ -16,9 +16,9 @@ use super::{
 };
 use crate::{app::App, participants::access};
 
-/// A viewer, and how far it has read.
+/// A viewer, and how far it has read. There are thousands of them: what they have in common they share.
 pub struct Viewer {
-    app: App,
+    app: Data<App>,
     seat: Seat,
     shown: watch::Receiver<Shown>,
     reader: Reader,
@@ -32,7 +32,7 @@ impl Viewer {
     ///
     /// # Errors
     /// What [`access::viewer`] refuses with; 503 when this replica is full or the database is away.
-    pub async fn enter(app: &App, req: &HttpRequest, id: SessionId) -> Outcome<(Self, Written)> {
+    pub async fn enter(app: &Data<App>, req: &HttpRequest, id: SessionId) -> Outcome<(Self, Written)> {
         let (reader, place) = match access::viewer(app, req, id).await? {
             access::Viewer::Owner(_) => (Reader::Owner, None),
             access::Viewer::Participant { participant_id, .. } => (Reader::Audience, Some(participant_id)),
@@ -46,7 +46,7 @@ impl Viewer {
         }
         let mut shown = seat.room.look();
         let (snapshot, mark) = shown.borrow_and_update().snapshot(reader)?;
-        Ok((Self { app: app.clone(), seat, shown, reader, place, mark }, snapshot))
+        Ok((Self { app: Data::clone(app), seat, shown, reader, place, mark }, snapshot))
     }
 
     /// Waits for what is new; `None` when the session is gone, or they have left it. May be dropped while it waits.
@@ -79,12 +79,16 @@ impl Viewer {
         if after >= self.mark.seq {
             return Ok(None);
         }
-        let mut conn = self.app.ground.pg.conn().await?;
-        let mut entries = store::list_after(&mut conn, self.seat.room.id, after).await?;
-        drop(conn);
+        // Boxed, because a query's future is larger than everything else of a viewer, and few have missed anything.
+        let mut entries = Box::pin(self.list_after(after)).await?;
         entries.retain(|entry| entry.seq <= self.mark.seq);
         let Some(last) = entries.last().map(|entry| entry.seq) else { return Ok(None) };
         Ok(Some((self.shown.borrow().replay(&entries, self.reader)?, last)))
+    }
+
+    async fn list_after(&self, after: i64) -> Outcome<Vec<store::Entry>> {
+        let mut conn = self.app.ground.pg.conn().await?;
+        store::list_after(&mut conn, self.seat.room.id, after).await
     }
 
     /// Writes a frame with this viewer's number.

@@ -112,8 +112,9 @@ async fn totals_tell_what_was_heard_over_all_requests() {
     assert_eq!(totals["wpm"], json!({ "average": 170.0, "min": 120.0, "max": 250.0 }));
     assert_eq!(totals["confidence"], json!({ "average": 66.67, "first": 80.0, "last": 30.0 }));
     assert_eq!((&totals["filler_count"], &totals["silence_ms"]), (&json!(1), &json!(1_500)));
-    let summary = session::feedback::summary::merge(Some(json!({ "mood": "good" })), Some(totals.clone()));
-    assert_eq!(summary, Some(json!({ "mood": "good", "feedback": totals })));
+    let mood = chassis::document::Document::new(&json!({ "mood": "good" })).unwrap();
+    let summary = session::feedback::summary::merge(Some(mood), Some(totals.clone())).unwrap().unwrap();
+    assert_eq!(summary.value().unwrap(), json!({ "mood": "good", "feedback": totals }));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,31 +7,16 @@ use chassis::pg::Pg;
 use diesel::{QueryableByName, sql_query, sql_types::BigInt};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use domain::principal::Service;
-use testkit::{Stage, database::TestDatabase, eventually, fault_proxy::FaultProxy};
+use secrecy::ExposeSecret;
+use testkit::{
+    Child, Stage,
+    database::TestDatabase,
+    eventually,
+    fault_proxy::FaultProxy,
+    storm::{FOCUS_SESSIONS as SESSIONS, FOCUS_STORM},
+};
 
-use crate::{child::ChildProcess, focus_current::flush_redis};
-
-/// How many.
-const SESSIONS: i64 = 10_000;
-
-/// Writes down every completion and every piece of news, whatever becomes of it later, and makes the sessions: each of
-/// another person, over between four and five seconds from now.
-const SCENE: &str = "
-    CREATE TABLE fired (session_id uuid NOT NULL, due_at timestamptz NOT NULL, at timestamptz NOT NULL);
-    CREATE FUNCTION log_fired() RETURNS trigger LANGUAGE plpgsql AS
-        'BEGIN INSERT INTO fired VALUES (NEW.id, OLD.due_at, clock_timestamp()); RETURN NEW; END';
-    CREATE TRIGGER log_fired AFTER UPDATE ON focus_sessions FOR EACH ROW
-        WHEN (OLD.status = 'started' AND NEW.status = 'completed') EXECUTE FUNCTION log_fired();
-    CREATE TABLE written (session_id uuid NOT NULL);
-    CREATE FUNCTION log_written() RETURNS trigger LANGUAGE plpgsql AS
-        'BEGIN INSERT INTO written VALUES ((NEW.payload->>''session_id'')::uuid); RETURN NEW; END';
-    CREATE TRIGGER log_written AFTER INSERT ON outbox FOR EACH ROW EXECUTE FUNCTION log_written();
-    INSERT INTO focus_sessions (id, user_id, subject, duration_minutes, break_minutes, status, anchor_at, due_at,
-        created_at, updated_at)
-    SELECT gen_random_uuid(), gen_random_uuid(), 'storm', 1, 0, 'started', due - interval '1 minute', due, now(), now()
-    FROM (SELECT date_trunc('milliseconds', now()) + interval '4 seconds' + n % 1000 * interval '1 millisecond' AS due
-          FROM generate_series(1, 10000) n) AS times;
-";
+use crate::{config, focus_current::flush_redis};
 
 #[derive(QueryableByName)]
 struct Number {
@@ -53,11 +38,12 @@ async fn ten_thousand_are_completed_once_each_whatever_dies_meanwhile() {
     let stage = Stage::new(Service::Session, session::app::MIGRATIONS).await;
     let proxy = FaultProxy::start(TestDatabase::server_addr()).unwrap();
     let url = stage.database().url_through(proxy.addr());
-    let first = ChildProcess::serve(&stage, &url).await;
-    let _second = ChildProcess::serve(&stage, &url).await;
-    let _third = ChildProcess::serve(&stage, &url).await;
+    let secret = config(&stage).participants.participant_secret;
+    let settings = [("PARTICIPANT_SECRET", secret.expose_secret())];
+    let serve = || Child::serve(env!("CARGO_BIN_EXE_maru-session"), &stage, &url, &settings);
+    let (first, _second, _third) = (serve().await, serve().await, serve().await);
     let pg = stage.pg();
-    pg.conn().await.unwrap().batch_execute(SCENE).await.unwrap();
+    pg.conn().await.unwrap().batch_execute(FOCUS_STORM).await.unwrap();
     // They were made behind the agenda's back: it is built again from the database.
     flush_redis(&stage).await;
 

@@ -3,7 +3,6 @@
 
 mod audience;
 mod bodies;
-mod child;
 mod codes;
 mod faults;
 mod feedback;

@@ -180,6 +180,26 @@ fn serve_ticketing(stage: Stage) -> Room {
         hold_ttl: Duration::from_mins(5),
         hold_sweep_ms: 500,
         max_seats_per_reservation: 4,
+        max_tickets_per_reservation: 10,
+        max_per_user_event: 10,
+        payments: ticketing::payment::config::PaymentConfig {
+            payment_provider: None,
+            toss_secret_key: None,
+            toss_client_key: None,
+            toss_base_url: "http://127.0.0.1:1".parse().unwrap(),
+            toss_timeout_ms: 1_000,
+            payment_sweep_ms: 500,
+        },
+        queue: ticketing::queue::config::QueueConfig {
+            queue_tick_ms: 250,
+            queue_ttl: Duration::from_mins(5),
+            queue_claim_ttl: Duration::from_mins(1),
+            queue_recovery: Duration::from_secs(15),
+        },
+        tickets: ticketing::admission_ticket::config::TicketConfig {
+            ticket_secret: SecretString::from(SECRET),
+            ticket_secret_previous: None,
+        },
     };
     let app = stage.serve(ticketing::build(config, stage.clock.clone()).unwrap());
     Room { service: Service::Ticketing, stage, app }

@@ -5,7 +5,7 @@ use diesel::{
     ExpressionMethods, QueryDsl, Queryable, QueryableByName,
     dsl::{exists, select},
     sql_query,
-    sql_types::{BigInt, Uuid as SqlUuid},
+    sql_types::{BigInt, Integer, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::{ids::UserId, person::ERASE_ROWS};
@@ -95,26 +95,12 @@ pub(super) async fn list_seats(conn: &mut AsyncPgConnection, reservations: &[Uui
 /// Takes the person out of some of their reservations, and lets go of what was still pending: in one statement, as the
 /// sweeper does it. Amounts, seats and dates stay; a seat that is on sale again has a new version.
 pub(super) async fn let_go(conn: &mut AsyncPgConnection, buyer: UserId) -> Outcome<Released> {
-    let released = sql_query(
-        "WITH theirs AS MATERIALIZED ( \
-             SELECT id, status = 'pending' AS is_pending, expires_at <= clock_timestamp() AS is_over \
-             FROM reservations WHERE user_id = $1 ORDER BY id LIMIT $2 FOR UPDATE), \
-         nobodys AS ( \
-             UPDATE reservations r SET user_id = gen_random_uuid(), \
-             status = CASE WHEN NOT t.is_pending THEN r.status WHEN t.is_over THEN 'expired' ELSE 'cancelled' END, \
-             updated_at = CASE WHEN t.is_pending THEN clock_timestamp() ELSE r.updated_at END \
-             FROM theirs t WHERE r.id = t.id RETURNING r.id), \
-         held AS MATERIALIZED ( \
-             SELECT s.id FROM theirs t \
-             JOIN reservation_seats k ON k.reservation_id = t.id \
-             JOIN seats s ON s.id = k.seat_id AND s.reservation_id = t.id \
-             WHERE t.is_pending AND s.status = 'locked' ORDER BY s.id FOR UPDATE OF s), \
-         released AS ( \
-             UPDATE seats s SET status = 'available', reservation_id = NULL, held_until = NULL, \
-             version = s.version + 1 FROM held WHERE s.id = held.id RETURNING s.id) \
-         SELECT (SELECT count(*) FROM nobodys) AS reservations, (SELECT count(*) FROM released) AS seats",
-    );
-    Ok(released.bind::<SqlUuid, _>(buyer.0).bind::<BigInt, _>(ERASE_ROWS).get_result(conn).await?)
+    let released = sql_query("SELECT reservations, seats FROM disown_reservations($1, $2)");
+    Ok(released
+        .bind::<SqlUuid, _>(buyer.0)
+        .bind::<Integer, _>(i32::try_from(ERASE_ROWS).unwrap_or(i32::MAX))
+        .get_result(conn)
+        .await?)
 }
 
 /// Returns whether a person has a reservation.

@@ -2,12 +2,8 @@
 
 use std::time::Duration;
 
-use chassis::{
-    config::{Faults, parse_duration},
-    mac::Mac,
-};
+use chassis::config::{Faults, parse_duration};
 use clap::Args;
-use secrecy::SecretString;
 
 /// Longest that a place is kept for somebody who is not heard of.
 const LONGEST_TTL: Duration = Duration::from_hours(1);
@@ -15,12 +11,6 @@ const LONGEST_TTL: Duration = Duration::from_hours(1);
 /// Every key of the waiting room.
 #[derive(Args, Clone, Debug)]
 pub struct QueueConfig {
-    /// Secret of queue tickets, at least 32 bytes, for this service only.
-    #[arg(long, env = "TICKET_SECRET")]
-    pub ticket_secret: SecretString,
-    /// The secret before this one: what it signed still counts, nothing new is signed with it.
-    #[arg(long, env = "TICKET_SECRET_PREVIOUS")]
-    pub ticket_secret_previous: Option<SecretString>,
     /// How often this replica lets people in, or looks how the line stands, milliseconds.
     #[arg(long, env = "QUEUE_TICK_MS", default_value_t = 250)]
     pub queue_tick_ms: u64,
@@ -36,12 +26,8 @@ pub struct QueueConfig {
 }
 
 impl QueueConfig {
-    /// Checks secrets and times.
+    /// Checks the times.
     pub fn validate(&self, faults: &mut Faults) {
-        faults.check_secret("TICKET_SECRET", &self.ticket_secret);
-        if let Some(previous) = &self.ticket_secret_previous {
-            faults.check_secret("TICKET_SECRET_PREVIOUS", previous);
-        }
         if !(10..=1_000).contains(&self.queue_tick_ms) {
             faults.add("QUEUE_TICK_MS", "must be between 10 and 1000");
         }
@@ -54,10 +40,5 @@ impl QueueConfig {
         if self.queue_recovery > self.queue_ttl {
             faults.add("QUEUE_RECOVERY", "must not be longer than QUEUE_TTL");
         }
-    }
-
-    /// Derives the key of queue tickets.
-    pub fn mac(&self) -> Mac {
-        Mac::new(&self.ticket_secret, self.ticket_secret_previous.as_ref(), "queue ticket")
     }
 }

@@ -26,8 +26,8 @@ pub mod ticket;
 pub mod view;
 
 use actix_web::web::{self, ServiceConfig};
-use chassis::lifecycle::Lifecycle;
-use domain::ids::{EventId, UserId};
+use chassis::{lifecycle::Lifecycle, problem::Outcome};
+use domain::ids::{EventId, ReservationId, UserId};
 
 pub use rooms::WaitingRooms;
 
@@ -54,14 +54,27 @@ pub fn start(lifecycle: &Lifecycle, rooms: &WaitingRooms) {
     ledger::start(lifecycle, rooms.clone());
 }
 
-/// Gives the place of somebody inside to the next: they have bought, or given back what they held. Whoever calls this
-/// has done its work; when the place cannot be given on now, time does.
-pub async fn left(app: &App, event_id: EventId, user_id: UserId) {
-    let left = async {
-        let (room, facts) = app.queue.event(event_id).await?;
-        if rooms::is_off(&facts) { Ok(()) } else { app.queue.leave(&room, user_id).await }
-    };
-    if let Err(problem) = left.await {
-        tracing::warn!(event_id = %event_id, code = problem.code(), "a place in the waiting room was not given on");
-    }
+/// Gives the place of somebody who has bought to the next, in the background: they have what they came for, and when the
+/// place cannot be given on now, time does.
+pub fn bought(app: &App, reservation: ReservationId) {
+    let here = app.clone();
+    app.ground.lifecycle.spawn("queue_bought", async move {
+        let given_on = async {
+            let owner = store::find_owner(&mut *here.ground.pg.conn().await?, reservation).await?;
+            let Some((event_id, user_id)) = owner else { return Ok(()) };
+            left(&here, event_id, user_id).await
+        };
+        if let Err(problem) = given_on.await {
+            tracing::warn!(%reservation, code = problem.code(), "a place in a waiting room was not given on");
+        }
+    });
+}
+
+/// Gives the place of somebody inside to the next.
+///
+/// # Errors
+/// 503 while Redis is away; time gives the place on then.
+pub async fn left(app: &App, event_id: EventId, user_id: UserId) -> Outcome<()> {
+    let (room, facts) = app.queue.event(event_id).await?;
+    if rooms::is_off(&facts) { Ok(()) } else { app.queue.leave(&room, user_id).await }
 }

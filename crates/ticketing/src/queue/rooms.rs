@@ -11,6 +11,7 @@ use chassis::{
     pg::Pg,
     problem::{Outcome, Problem},
     redis::Redis,
+    service::Foundation,
 };
 use deadpool_redis::redis;
 use diesel_async::AsyncConnection;
@@ -78,10 +79,10 @@ pub(super) struct Inner {
 
 impl WaitingRooms {
     /// Opens the waiting rooms of a replica.
-    pub fn new(redis: Redis, pg: Pg, notices: Notices, config: QueueConfig, replica: Uuid) -> Self {
-        let mac = config.mac();
+    pub fn new(ground: &Foundation, notices: Notices, config: QueueConfig, mac: Mac) -> Self {
+        let (redis, pg) = (ground.redis.clone(), ground.pg.clone());
         let scripts = Scripts::new(redis.clone(), &config);
-        let holder = replica.to_string();
+        let holder = ground.clock.uuid().to_string();
         Self(Arc::new(Inner { scripts, redis, pg, notices, config, holder, mac, rooms: Mutex::default() }))
     }
 

@@ -8,12 +8,12 @@ use chassis::{
 };
 use chrono::{DateTime, Utc};
 use diesel::{
-    OptionalExtension, QueryableByName, sql_query,
+    OptionalExtension, QueryDsl, QueryableByName, sql_query,
     sql_types::{BigInt, Bool, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::{
-    ids::EventId,
+    ids::{EventId, ReservationId, UserId},
     seat_hold::SaleWindow,
     waiting_room::{
         SPACING,
@@ -22,6 +22,8 @@ use domain::{
     },
 };
 use uuid::Uuid;
+
+use crate::schema::reservations;
 
 /// Numbers that are taken from the database at once: more than people can join while the next block is taken.
 const BLOCK: i64 = 1_000_000 * SPACING;
@@ -321,6 +323,20 @@ pub(super) async fn find_stock(conn: &mut AsyncPgConnection, event_id: EventId) 
     .await?;
     let StockRow { free, taken, let_in } = row;
     Ok((free + taken > 0).then_some(Stock { free, taken, let_in }))
+}
+
+/// Finds whose a reservation is, and of which event.
+pub(super) async fn find_owner(
+    conn: &mut AsyncPgConnection,
+    reservation: ReservationId,
+) -> Outcome<Option<(EventId, UserId)>> {
+    let found: Option<(Uuid, Uuid)> = reservations::table
+        .find(reservation.0)
+        .select((reservations::event_id, reservations::user_id))
+        .first(conn)
+        .await
+        .optional()?;
+    Ok(found.map(|(event, user)| (EventId(event), UserId(user))))
 }
 
 pub(super) fn whole(incarnation: u32) -> Outcome<i32> {

@@ -1,17 +1,21 @@
 //! Letting go of holds that have ended, in every replica.
 //!
 //! Nobody's purchase waits for this: a hold that has ended counts as free everywhere. Sweeping makes the tables say so
-//! too. Replicas share the work without meeting, because each skips what another has locked, and a seat that somebody
-//! else has taken meanwhile is left alone.
+//! too, and tells whoever looks on. Replicas share the work without meeting, because each skips what another has locked,
+//! and a seat that somebody else has taken meanwhile is left alone.
 
 use std::time::Duration;
 
-use chassis::{lifecycle::Lifecycle, pg::Pg, problem::Outcome};
+use chassis::{lifecycle::Lifecycle, outbox::Outbox, pg::Pg, prepared::Prepare, problem::Outcome};
 use diesel::{
     QueryableByName, sql_query,
-    sql_types::{BigInt, Integer},
+    sql_types::{Array, BigInt, Bool, Integer, Nullable, Uuid as SqlUuid},
 };
-use diesel_async::RunQueryDsl;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use domain::ids::{TicketTypeId, UserId};
+use uuid::Uuid;
+
+use crate::order::waiting;
 
 /// Reservations per statement: few enough that their row locks last milliseconds.
 const BATCH: u16 = 500;
@@ -25,15 +29,23 @@ pub struct Swept {
     /// Seats that are now available.
     #[diesel(sql_type = BigInt)]
     pub seats: i64,
+    /// Tickets that are now back in stock.
+    #[diesel(sql_type = BigInt)]
+    pub tickets: i64,
 }
 
 /// Starts the loop that sweeps every `pause`.
-pub fn start(lifecycle: &Lifecycle, pg: Pg, pause: Duration) {
+pub fn start(lifecycle: &Lifecycle, pg: Pg, outbox: Outbox, pause: Duration) {
     lifecycle.spawn_loop("hold_expiry", move |stop| {
-        let pg = pg.clone();
+        let (pg, outbox) = (pg.clone(), outbox.clone());
         async move {
             while !stop.is_cancelled() {
-                match sweep(&pg).await {
+                let swept = sweep(&pg).await;
+                let offered = waiting::offer(&pg).await.unwrap_or_default();
+                if offered > 0 || swept.as_ref().is_ok_and(|swept| swept.reservations > 0) {
+                    outbox.wake();
+                }
+                match swept {
                     Ok(swept) if swept.reservations == i64::from(BATCH) => continue,
                     Ok(_) => {}
                     Err(problem) => tracing::warn!(code = problem.code(), "expired holds wait for the database"),
@@ -47,36 +59,47 @@ pub fn start(lifecycle: &Lifecycle, pg: Pg, pause: Duration) {
     });
 }
 
-/// Expires due reservations and releases the seats that are still theirs; at most one batch.
+/// Expires due reservations and releases the seats and tickets that are still theirs; at most one batch.
 ///
 /// # Errors
 /// Returns a problem when the database is away.
 pub async fn sweep(pg: &Pg) -> Outcome<Swept> {
-    let mut conn = pg.conn().await?;
-    let swept: Swept = sql_query(
-        "WITH due AS ( \
-             SELECT id FROM reservations WHERE status = 'pending' AND expires_at <= clock_timestamp() \
-             ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED), \
-         expired AS ( \
-             UPDATE reservations r SET status = 'expired', updated_at = clock_timestamp() \
-             FROM due WHERE r.id = due.id RETURNING r.id), \
-         theirs AS MATERIALIZED ( \
-             SELECT s.id FROM expired e \
-             JOIN reservation_seats k ON k.reservation_id = e.id \
-             JOIN seats s ON s.id = k.seat_id AND s.reservation_id = e.id \
-             WHERE s.status = 'locked' ORDER BY s.id FOR UPDATE OF s), \
-         released AS ( \
-             UPDATE seats s SET status = 'available', reservation_id = NULL, held_until = NULL, \
-             version = s.version + 1 FROM theirs WHERE s.id = theirs.id RETURNING s.id) \
-         SELECT (SELECT count(*) FROM expired) AS reservations, (SELECT count(*) FROM released) AS seats",
-    )
-    .bind::<Integer, _>(i32::from(BATCH))
-    .get_result(&mut conn)
-    .await?;
+    expire(&mut *pg.conn().await?, None, &[], false).await
+}
+
+/// Expires due reservations of these ticket types and these people, at most one batch, and waits for whoever is at
+/// them: somebody wants what they hold.
+///
+/// # Errors
+/// Returns a problem when the database is away or a lock is not free in time.
+pub(crate) async fn expire_for(
+    conn: &mut AsyncPgConnection,
+    types: &[TicketTypeId],
+    buyers: &[UserId],
+) -> Outcome<Swept> {
+    expire(conn, Some(types), buyers, true).await
+}
+
+async fn expire(
+    conn: &mut AsyncPgConnection,
+    types: Option<&[TicketTypeId]>,
+    buyers: &[UserId],
+    waits: bool,
+) -> Outcome<Swept> {
+    let types = types.map(|types| types.iter().map(|wanted| wanted.0).collect::<Vec<Uuid>>());
+    let swept: Swept = sql_query("SELECT expired AS reservations, seats, tickets FROM expire_holds($1, $2, $3, $4)")
+        .bind::<Integer, _>(i32::from(BATCH))
+        .bind::<Nullable<Array<SqlUuid>>, _>(types)
+        .bind::<Array<SqlUuid>, _>(buyers.iter().map(|buyer| buyer.0).collect::<Vec<_>>())
+        .bind::<Bool, _>(waits)
+        .prepared()
+        .get_result(conn)
+        .await?;
     if swept.reservations > 0 {
         metrics::counter!("reservations_expired_total").increment(swept.reservations.unsigned_abs());
         metrics::counter!("seats_released_total").increment(swept.seats.unsigned_abs());
-        tracing::debug!(reservations = swept.reservations, seats = swept.seats, "holds ended");
+        metrics::counter!("tickets_released_total").increment(swept.tickets.unsigned_abs());
+        tracing::debug!(reservations = swept.reservations, seats = swept.seats, tickets = swept.tickets, "holds ended");
     }
     Ok(swept)
 }

@@ -1,142 +1,182 @@
 //! The one statement that holds seats.
 //!
-//! It locks the wanted seats in order of their ids, keeps only those that are free at that moment, and goes on only if
-//! that is all of them: then it moves the seats, writes the reservation and what it consists of. Otherwise it changes
-//! nothing. A seat whose hold has ended is free here, so a buyer never depends on a sweeper; the reservation that lost
-//! it stays what it is, because seats say whose they are and an overdue reservation can no longer be confirmed.
+//! The function `hold_seats` in the migration counts the buyer's tickets, locks the wanted seats in order of their ids
+//! and goes on only if all of them are free at that moment; otherwise nothing has changed. A seat whose hold has ended
+//! is free here, so a buyer never depends on a sweeper; the reservation that lost it stays what it is, because seats say
+//! whose they are and an overdue reservation can no longer be confirmed.
 
-use std::time::Duration;
-
-use chassis::problem::Outcome;
-use chrono::{DateTime, Utc};
+use chassis::{
+    idempotency::{Answer, Attempt},
+    problem::{Outcome, Problem},
+};
 use diesel::{
-    QueryResult, Queryable,
+    QueryResult,
     pg::Pg,
     query_builder::{AstPass, Query, QueryFragment, QueryId},
-    sql_types::{Array, BigInt, Double, Integer, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Binary, Bool, Double, Integer, Nullable, Text, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::{
+    fault::{Fault, common},
     ids::{EventId, ReservationId, UserId},
-    seat_hold::{SeatSelection, reservation_number},
+    seat_hold::{NO_SEATS, SEAT_NOT_FOUND, SEAT_TAKEN, SeatSelection, reservation_number},
+    ticket_order::NO_ADJACENT_SEATS,
 };
 use uuid::Uuid;
 
+use super::expiry;
+use crate::order::batch::{Terms, Verdict};
+
+/// How often seats side by side are looked for when others are at all that were found.
+const ATTEMPTS: usize = 5;
+
+/// Which seats somebody wants.
+#[derive(Clone, Debug)]
+pub enum Choice {
+    /// These.
+    Seats(SeatSelection),
+    /// Any that are side by side.
+    Adjacent {
+        /// How many.
+        quantity: i32,
+        /// Of this section only.
+        section: Option<String>,
+        /// At most this dear each, KRW.
+        max_price: Option<i64>,
+    },
+}
+
 /// A hold that somebody wants.
 #[derive(Debug)]
-pub struct Hold {
+pub struct Hold<'a> {
     reservation_id: Uuid,
     number: String,
     event_id: Uuid,
-    user_id: Uuid,
-    seat_ids: Vec<Uuid>,
-    seat_count: i64,
+    buyer: UserId,
+    route: &'a str,
+    key: Option<&'a str>,
+    body_hash: &'a [u8],
+    message: &'a str,
     seconds: f64,
+    most: i32,
+    is_final: bool,
+    seat_ids: Option<Vec<Uuid>>,
+    quantity: i32,
+    section: Option<&'a str>,
+    max_price: Option<i64>,
 }
 
-/// One seat of a hold that came about, with what all of them share.
-#[derive(Debug, Queryable)]
-pub struct HeldSeat {
-    /// The seat.
-    pub id: Uuid,
-    /// The section's name.
-    pub section: String,
-    /// Row in the hall.
-    pub row_number: i32,
-    /// Seat in the row.
-    pub seat_number: i32,
-    /// What stands on the ticket.
-    pub label: String,
-    /// KRW.
-    pub price: i64,
-    /// KRW, of the whole reservation.
-    pub total_amount: i64,
-    /// When the hold ends.
-    pub expires_at: DateTime<Utc>,
-}
-
-impl Hold {
-    /// Describes a hold of `seats` for `ttl` from the moment they are locked.
+impl<'a> Hold<'a> {
+    /// Describes a hold; `message` is what its answer tells people.
     pub fn new(
         reservation_id: ReservationId,
         event_id: EventId,
-        user_id: UserId,
-        seats: &SeatSelection,
-        ttl: Duration,
+        buyer: UserId,
+        choice: &'a Choice,
+        terms: Terms,
+        (route, attempt, message): (&'a str, &'a Attempt, &'a str),
     ) -> Self {
-        let seat_ids: Vec<_> = seats.seats().iter().map(|seat| seat.0).collect();
+        let (seat_ids, quantity, section, max_price) = match choice {
+            Choice::Seats(seats) => {
+                let ids: Vec<_> = seats.seats().iter().map(|seat| seat.0).collect();
+                let quantity = i32::try_from(ids.len()).unwrap_or(i32::MAX);
+                (Some(ids), quantity, None, None)
+            }
+            Choice::Adjacent { quantity, section, max_price } => (None, *quantity, section.as_deref(), *max_price),
+        };
         Self {
             reservation_id: reservation_id.0,
             number: reservation_number(reservation_id),
             event_id: event_id.0,
-            user_id: user_id.0,
-            seat_count: i64::try_from(seat_ids.len()).unwrap_or(i64::MAX),
+            buyer,
+            route,
+            key: attempt.key(),
+            body_hash: attempt.body_hash(),
+            message,
+            seconds: terms.hold.as_secs_f64(),
+            most: i32::try_from(terms.most_per_event).unwrap_or(i32::MAX),
+            is_final: false,
             seat_ids,
-            seconds: ttl.as_secs_f64(),
+            quantity,
+            section,
+            max_price,
         }
     }
 
-    /// Returns the reservation's number.
-    pub fn number(&self) -> &str {
-        &self.number
-    }
-
-    /// Holds all the seats, or none: then the result is empty and nothing has changed.
+    /// Holds the seats, or none, in a transaction of its own.
     ///
     /// # Errors
-    /// Returns a problem when the database is away, or when a lock is not free within the statement's time.
-    pub async fn run(&self, conn: &mut AsyncPgConnection) -> Outcome<Vec<HeldSeat>> {
-        Ok(self.load(conn).await?)
+    /// The refusal; a problem when the database is away, or when a lock is not free within the statement's time.
+    pub async fn run(mut self, conn: &mut AsyncPgConnection) -> Outcome<Answer> {
+        for _attempt in 0..ATTEMPTS {
+            let (outcome, status, answer): Row = (&self).get_result(conn).await?;
+            match outcome.as_str() {
+                // The buyer's own overdue holds count no more than anybody's.
+                "due" => {
+                    expiry::expire_for(conn, &[], &[self.buyer]).await?;
+                    self.is_final = true;
+                }
+                // Somebody is at every seat there is; they have them or leave them in a moment.
+                "busy" => {}
+                "seat_taken" => return Err(SEAT_TAKEN.into()),
+                "seat_not_found" => return Err(SEAT_NOT_FOUND.into()),
+                "no_seats" => return Err(NO_SEATS.into()),
+                "no_adjacent_seats" => return Err(NO_ADJACENT_SEATS.into()),
+                other => return Verdict::read(other, status, answer)?.answer(),
+            }
+        }
+        Err(Problem::from(BUSY).retry_after(1))
     }
 }
 
+/// Everybody is choosing at once.
+const BUSY: Fault = common::UNAVAILABLE;
+
+type Row = (String, Option<i32>, Option<String>);
+
 // Not `sql_query`, whose statements are prepared anew at every call: this one is prepared once per connection.
-impl QueryFragment<Pg> for Hold {
+impl QueryFragment<Pg> for Hold<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("WITH wanted AS MATERIALIZED (SELECT id FROM seats WHERE event_id = ");
-        out.push_bind_param::<SqlUuid, _>(&self.event_id)?;
-        out.push_sql(" AND id = ANY(");
-        out.push_bind_param::<Array<SqlUuid>, _>(&self.seat_ids)?;
-        out.push_sql(
-            ") AND (status = 'available' OR (status = 'locked' AND held_until <= clock_timestamp())) \
-             ORDER BY id FOR UPDATE), \
-             granted AS MATERIALIZED (SELECT ",
-        );
+        out.push_sql("SELECT outcome, status, answer FROM hold_seats(");
         out.push_bind_param::<SqlUuid, _>(&self.reservation_id)?;
-        out.push_sql("::uuid AS reservation_id, clock_timestamp() + make_interval(secs => ");
-        out.push_bind_param::<Double, _>(&self.seconds)?;
-        out.push_sql(") AS expires_at FROM wanted HAVING count(*) = ");
-        out.push_bind_param::<BigInt, _>(&self.seat_count)?;
-        out.push_sql(
-            "), \
-             claimed AS (UPDATE seats s SET status = 'locked', reservation_id = g.reservation_id, \
-             held_until = g.expires_at, version = s.version + 1 FROM wanted w, granted g WHERE s.id = w.id \
-             RETURNING s.id, s.section, s.row_number, s.seat_number, s.seat_label, s.price), \
-             reservation AS (INSERT INTO reservations \
-             (id, reservation_number, event_id, user_id, total_amount, expires_at) SELECT g.reservation_id, ",
-        );
+        out.push_sql(", ");
         out.push_bind_param::<Text, _>(&self.number)?;
         out.push_sql(", ");
         out.push_bind_param::<SqlUuid, _>(&self.event_id)?;
         out.push_sql(", ");
-        out.push_bind_param::<SqlUuid, _>(&self.user_id)?;
-        out.push_sql(
-            ", (SELECT sum(price) FROM claimed)::bigint, g.expires_at FROM granted g \
-             RETURNING total_amount, expires_at), \
-             kept AS (INSERT INTO reservation_seats (reservation_id, seat_id, price) \
-             SELECT g.reservation_id, c.id, c.price FROM claimed c, granted g) \
-             SELECT c.id, c.section, c.row_number, c.seat_number, c.seat_label, c.price, r.total_amount, r.expires_at \
-             FROM claimed c, reservation r ORDER BY c.section, c.row_number, c.seat_number",
-        );
+        out.push_bind_param::<SqlUuid, _>(&self.buyer.0)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Text, _>(self.route)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Nullable<Text>, _>(&self.key)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Binary, _>(self.body_hash)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Text, _>(self.message)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Double, _>(&self.seconds)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Integer, _>(&self.most)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Bool, _>(&self.is_final)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Nullable<Array<SqlUuid>>, _>(&self.seat_ids)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Integer, _>(&self.quantity)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Nullable<Text>, _>(&self.section)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Nullable<BigInt>, _>(&self.max_price)?;
+        out.push_sql(")");
         Ok(())
     }
 }
 
-impl QueryId for Hold {
+impl QueryId for Hold<'_> {
     type QueryId = ();
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
-impl Query for Hold {
-    type SqlType = (SqlUuid, Text, Integer, Integer, Text, BigInt, BigInt, Timestamptz);
+impl Query for Hold<'_> {
+    type SqlType = (Text, Nullable<Integer>, Nullable<Text>);
 }

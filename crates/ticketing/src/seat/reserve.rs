@@ -6,15 +6,15 @@ use actix_web::{
 };
 use chassis::{
     edge::Language,
-    idempotency::{Answer, Attempt, IdempotencyKey},
+    idempotency::{Attempt, IdempotencyKey},
     principal::Person,
     problem::{Outcome, Problem, ProblemView},
 };
-use diesel_async::{AsyncConnection, AsyncPgConnection};
+use diesel_async::AsyncPgConnection;
 use domain::{
-    ids::{EventId, ReservationId, SeatId, UserId},
-    locale::{Locale, Text},
-    seat_hold::{EVENT_NOT_FOUND, SEAT_NOT_FOUND, SEAT_TAKEN, SeatSelection, SeatStatus},
+    ids::{EventId, ReservationId, SeatId},
+    locale::Text,
+    seat_hold::{SEAT_TAKEN, SeatSelection, SeatStatus},
     time::Instant,
 };
 use serde::{Deserialize, Serialize};
@@ -22,16 +22,17 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    hold::{HeldSeat, Hold},
-    store,
+    hold::{Choice, Hold},
+    nearest, store,
 };
 use crate::{
     app::App,
-    event,
     queue::{gate, ticket::QueueTicketHeader},
 };
 
-const SELECTED: Text = Text::new("좌석이 선택되었습니다.", "The seats are held for you.");
+pub(super) const SELECTED: Text = Text::new("좌석이 선택되었습니다.", "The seats are held for you.");
+/// Under which route its keys are kept.
+const ROUTE: &str = "POST /api/v1/seats/reserve";
 
 /// The seats somebody wants.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
@@ -47,7 +48,7 @@ pub struct ReserveSeatsRequest {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SeatsReservedView {
     /// For people.
-    message: &'static str,
+    message: String,
     reservation: SeatReservationView,
 }
 
@@ -79,27 +80,6 @@ pub struct HeldSeatView {
     status: SeatStatus,
 }
 
-impl From<HeldSeat> for HeldSeatView {
-    fn from(seat: HeldSeat) -> Self {
-        Self {
-            id: seat.id,
-            section: seat.section,
-            row_number: seat.row_number,
-            seat_number: seat.seat_number,
-            seat_label: seat.label,
-            price: seat.price,
-            status: SeatStatus::Locked,
-        }
-    }
-}
-
-struct Wish {
-    event_id: EventId,
-    seats: SeatSelection,
-    buyer: UserId,
-    locale: Locale,
-}
-
 /// Holds seats for five minutes: all of them, or none.
 ///
 /// Send an `Idempotency-Key`, and a request that is sent twice holds once.
@@ -114,7 +94,8 @@ struct Wish {
         (status = 403, description = "`not_admitted`", body = ProblemView),
         (status = 404, description = "`event_not_found`, `seat_not_found`", body = ProblemView),
         (status = 409, body = ProblemView,
-         description = "`seat_taken` (`takenSeatIds` names them), `sale_closed`, `idempotency_in_progress`"),
+         description = "`seat_taken` (`takenSeatIds` names them, `nearestSeats` free ones of the same price, the \
+                        nearest first), `sale_closed`, `limit_reached`, `idempotency_in_progress`"),
         (status = 422, description = "`invalid`, `idempotency_key_reused`", body = ProblemView)
     )
 )]
@@ -127,52 +108,44 @@ pub async fn reserve_seats(
     body: Json<ReserveSeatsRequest>,
 ) -> Outcome<HttpResponse> {
     let buyer = person.0.user_id;
-    let attempt = Attempt::new(buyer, "POST /api/v1/seats/reserve", key, &*body)?;
+    let attempt = Attempt::new(buyer, ROUTE, key, &*body)?;
     let ReserveSeatsRequest { event_id, seat_ids } = body.into_inner();
     let seats = SeatSelection::parse(seat_ids, app.config.max_seats_per_reservation)?;
-    let admitted = gate::require(&app, buyer, event_id, ticket.0.as_deref()).await;
-    let wish = Wish { event_id, seats, buyer, locale: language.0 };
-    let mut conn = app.ground.pg.conn().await?;
-    let answer = conn
-        .transaction(async |conn| {
-            if let Some(answer) = attempt.replay(conn).await? {
-                return Outcome::Ok(answer);
-            }
-            // An answer that was given is given again, also to who has left since.
-            admitted?;
-            let answer = Answer::created(&reserve(&app, conn, &wish).await?)?;
-            attempt.keep(conn, &answer).await?;
-            Ok(answer)
-        })
-        .await?;
-    Ok(answer.into())
-}
-
-async fn reserve(app: &App, conn: &mut AsyncPgConnection, wish: &Wish) -> Outcome<SeatsReservedView> {
-    let (sale, now) = event::store::find_sale(conn, wish.event_id).await?.ok_or(EVENT_NOT_FOUND)?;
-    sale.admit(now)?;
-    let id = app.ground.clock.id::<ReservationId>();
-    let hold = Hold::new(id, wish.event_id, wish.buyer, &wish.seats, app.config.hold_ttl);
-    let seats = hold.run(conn).await?;
-    let Some(first) = seats.first() else { return Err(refusal(conn, wish).await?) };
-    let (total_amount, expires_at) = (first.total_amount, first.expires_at.into());
-    let reservation = SeatReservationView {
-        id,
-        reservation_number: hold.number().to_owned(),
-        total_amount,
-        expires_at,
-        seats: seats.into_iter().map(HeldSeatView::from).collect(),
-    };
-    Ok(SeatsReservedView { message: SELECTED.in_locale(wish.locale), reservation })
-}
-
-/// Says why the seats could not be held; the decision itself has been made.
-async fn refusal(conn: &mut AsyncPgConnection, wish: &Wish) -> Outcome<Problem> {
-    let standing = store::standing(conn, wish.event_id, wish.seats.seats()).await?;
-    if standing.len() < wish.seats.seats().len() {
-        return Ok(SEAT_NOT_FOUND.into());
+    if let Some(answer) = gate::pass(&app, buyer, event_id, &ticket, &attempt).await? {
+        return Ok(answer.into());
     }
+    let id = app.ground.clock.id::<ReservationId>();
+    let redis = &app.ground.redis;
+    let note = app.shed.note(redis, event_id, seats.seats(), id.0, app.ground.clock.now().timestamp_millis()).await;
+    let choice = Choice::Seats(seats.clone());
+    let said = (ROUTE, &attempt, SELECTED.in_locale(language.0));
+    let hold = Hold::new(id, event_id, buyer, &choice, app.config.terms(), said);
+    let answer = hold_or_say_why(&app, hold, event_id, &seats).await;
+    note.take_back(redis).await;
+    Ok(answer?.into())
+}
+
+async fn hold_or_say_why(
+    app: &App,
+    hold: Hold<'_>,
+    event_id: EventId,
+    seats: &SeatSelection,
+) -> Outcome<chassis::idempotency::Answer> {
+    let mut conn = app.ground.pg.conn().await?;
+    match hold.run(&mut conn).await {
+        Err(problem) if problem.code() == SEAT_TAKEN.code => Err(refusal(&mut conn, event_id, seats).await?),
+        answered => {
+            app.outbox.wake();
+            answered
+        }
+    }
+}
+
+/// Says which seats are taken, and what else there is; the decision itself has been made.
+async fn refusal(conn: &mut AsyncPgConnection, event_id: EventId, seats: &SeatSelection) -> Outcome<Problem> {
+    let standing = store::standing(conn, event_id, seats.seats()).await?;
     let taken: Vec<_> =
         standing.into_iter().filter(|(_, status)| *status != SeatStatus::Available).map(|(id, _)| id).collect();
-    Ok(Problem::from(SEAT_TAKEN).with("takenSeatIds", taken))
+    let nearest = nearest::find(conn, event_id, &taken, seats.seats()).await?;
+    Ok(Problem::from(SEAT_TAKEN).with("takenSeatIds", taken).with("nearestSeats", nearest))
 }

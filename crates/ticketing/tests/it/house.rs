@@ -3,24 +3,31 @@
 use std::time::Duration;
 
 use chassis::pg::Pg;
+use deadpool_redis::redis;
 use diesel::{QueryableByName, sql_query, sql_types::BigInt};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use domain::{
     ids::{EventId, Id, SeatId},
     principal::Service,
 };
+use secrecy::SecretString;
 use serde_json::{Value, json};
 use testkit::{Answer, Stage, TestApp, TestClient};
 use ticketing::{
+    admission_ticket::config::TicketConfig,
     app::MIGRATIONS,
     config::TicketingConfig,
+    notice::{FIELD, Notice, STREAM},
     queue::config::QueueConfig,
     seat::{
         layout::{LayoutConfig, Section},
         store,
     },
+    verify,
 };
 use uuid::Uuid;
+
+use crate::payments;
 
 /// Where seats are reserved.
 pub(crate) const RESERVE: &str = "/api/v1/seats/reserve";
@@ -133,37 +140,28 @@ impl House {
     /// Lets the time of every hold pass, as the database sees it.
     pub(crate) async fn let_holds_end(&self) {
         self.sql(
-            "UPDATE seats SET held_until = clock_timestamp() - interval '1 second' WHERE status = 'locked'; \
-             UPDATE reservations SET expires_at = clock_timestamp() - interval '1 second' WHERE status = 'pending'",
+            "UPDATE reservations SET expires_at = clock_timestamp() - interval '1 second' WHERE status = 'pending'; \
+             UPDATE seats s SET held_until = r.expires_at FROM reservations r \
+             WHERE s.status = 'locked' AND r.id = s.reservation_id",
         )
         .await;
     }
 
-    /// Fails the test unless every seat, hold and reservation agree with each other.
+    /// Fails the test unless all stock, seats, holds, limits and payments agree with each other.
     pub(crate) async fn assert_sound(&self) {
-        let orphans = self
-            .number(
-                "SELECT count(*) AS number FROM seats s LEFT JOIN reservations r ON r.id = s.reservation_id \
-                 LEFT JOIN reservation_seats k ON k.reservation_id = r.id AND k.seat_id = s.id \
-                 WHERE s.status <> 'available' AND (k.seat_id IS NULL OR r.event_id <> s.event_id)",
-            )
-            .await;
-        assert_eq!(orphans, 0, "seats that are held by nothing");
-        let torn = self
-            .number(
-                "SELECT count(*) AS number FROM reservations r JOIN reservation_seats k ON k.reservation_id = r.id \
-                 JOIN seats s ON s.id = k.seat_id WHERE r.status IN ('pending', 'confirmed') \
-                 AND r.expires_at > clock_timestamp() AND s.reservation_id IS DISTINCT FROM r.id",
-            )
-            .await;
-        assert_eq!(torn, 0, "live reservations that lost a seat");
-        let wrong = self
-            .number(
-                "SELECT count(*) AS number FROM reservations r WHERE total_amount IS DISTINCT FROM \
-                 (SELECT sum(price) FROM reservation_seats k WHERE k.reservation_id = r.id)",
-            )
-            .await;
-        assert_eq!(wrong, 0, "reservations with a wrong total");
+        let mut conn = self.pg.conn().await.unwrap();
+        let findings = verify::check(&mut conn, 10).await.unwrap();
+        let broken: Vec<_> = findings.into_iter().filter(|finding| finding.count != 0).collect();
+        assert_eq!(broken, []);
+    }
+
+    /// Returns what was told to all replicas so far.
+    pub(crate) async fn heard(&self) -> Vec<Notice> {
+        let redis = self.stage.redis();
+        let range = redis::cmd("XRANGE").arg(redis.key(STREAM)).arg("-").arg("+").to_owned();
+        let entries: Vec<(String, Vec<(String, String)>)> = redis.run(&range).await.unwrap();
+        let fields = entries.into_iter().flat_map(|(_, fields)| fields).filter(|(name, _)| name == FIELD);
+        fields.map(|(_, text)| serde_json::from_str(&text).unwrap()).collect()
     }
 }
 
@@ -175,9 +173,11 @@ pub(crate) fn config(stage: &Stage) -> TicketingConfig {
         hold_ttl: Duration::from_mins(5),
         hold_sweep_ms: 3_600_000,
         max_seats_per_reservation: 4,
+        max_tickets_per_reservation: 10,
+        max_per_user_event: 10,
+        payments: payments::config(None),
+        tickets: TicketConfig { ticket_secret: SecretString::from("t".repeat(48)), ticket_secret_previous: None },
         queue: QueueConfig {
-            ticket_secret: "test-".repeat(10).into(),
-            ticket_secret_previous: None,
             queue_tick_ms: 50,
             queue_ttl: Duration::from_mins(5),
             queue_claim_ttl: Duration::from_mins(1),
@@ -194,6 +194,20 @@ pub(crate) fn wish(event: EventId, seats: &[SeatId]) -> Value {
 /// Reserves seats.
 pub(crate) async fn reserve(buyer: &TestClient, event: EventId, seats: &[SeatId]) -> Answer {
     buyer.post(RESERVE, wish(event, seats)).await
+}
+
+/// Where tickets are ordered.
+pub(crate) const ORDER: &str = "/api/v1/reservations";
+
+/// Writes the body of an order.
+pub(crate) fn basket(event: EventId, items: &[(Uuid, i32)]) -> Value {
+    let items: Vec<_> = items.iter().map(|(id, quantity)| json!({"ticketTypeId": id, "quantity": quantity})).collect();
+    json!({"eventId": event, "items": items})
+}
+
+/// Orders tickets.
+pub(crate) async fn order(buyer: &TestClient, event: EventId, items: &[(Uuid, i32)]) -> Answer {
+    buyer.post(ORDER, basket(event, items)).await
 }
 
 /// Reads an id.

@@ -239,7 +239,8 @@ async fn an_event_whose_seat_is_being_bought_is_kept() {
          VALUES ('{seat}', 'TK000000000000', '{event}', '{lee}', 50000, now() + interval '5 minutes'); \
          UPDATE seats SET status = 'locked', reservation_id = '{seat}', held_until = now() + interval '5 minutes' \
          WHERE id = '{seat}'; \
-         INSERT INTO reservation_seats (reservation_id, seat_id, price) VALUES ('{seat}', '{seat}', 50000)",
+         INSERT INTO reservation_seats (reservation_id, seat_id, price) VALUES ('{seat}', '{seat}', 50000); \
+         INSERT INTO user_event (user_id, event_id, quantity) VALUES ('{lee}', '{event}', 1)",
         seat = seats[0],
         lee = lee.user_id
     );

@@ -113,3 +113,54 @@ async fn off_needs_no_admission_and_can_be_turned_on() {
     run(&boss, event, json!({"mode": "off"})).await.assert_status(200);
     reserve(&lee, event, &seats[3..4]).await.assert_status(201);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_way_to_buy_has_the_same_gate() {
+    let house = House::open().await;
+    let (event, _seats) = house.seated_event(8).await;
+    let ticket_type = house.ticket_type(event, "R석", 10_000, 10).await;
+    set(&house, event, "on", 1).await;
+    let kim = house.app.as_user();
+    let order = json!({"eventId": event, "items": [{"ticketTypeId": ticket_type, "quantity": 1}]});
+    let best = json!({"eventId": event, "quantity": 2});
+    let ways = [("/api/v1/reservations", order), ("/api/v1/seats/best", best)];
+    for (way, body) in &ways {
+        kim.post(way, body.clone()).await.assert_problem(403, "not_admitted");
+    }
+    check(&kim, event).await.assert_status(200);
+    let key = [("idempotency-key", "k-1")];
+    for (way, body) in &ways {
+        kim.post_with(way, body.clone(), &key).await.assert_status(201);
+    }
+    leave(&kim, event).await.assert_status(200);
+    for (way, body) in &ways {
+        kim.post_with(way, body.clone(), &key).await.assert_status(201);
+        kim.post(way, body.clone()).await.assert_problem(403, "not_admitted");
+    }
+    assert_eq!(house.number("SELECT count(*) AS number FROM reservations").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_paid_makes_room_and_who_left_before_can_still_pay() {
+    let house = House::open().await;
+    let event = house.event("달빛 재즈", crate::house::ON_SALE).await;
+    let ticket_type = house.ticket_type(event, "R석", 10_000, 10).await;
+    set(&house, event, "auto", 1).await;
+    let (kim, lee, park) = (house.app.as_user(), house.app.as_user(), house.app.as_user());
+    let order = json!({"eventId": event, "items": [{"ticketTypeId": ticket_type, "quantity": 1}]});
+    let pay = async |person: &testkit::TestClient, reservation: &str| {
+        let body = json!({"reservationId": reservation, "paymentMethod": "naver_pay"});
+        person.post("/api/v1/payments/process", body).await.assert_status(200);
+    };
+    let reserved = kim.post("/api/v1/reservations", order.clone()).await.assert_status(201);
+    for person in [&lee, &park] {
+        assert_eq!(check(person, event).await.json["queued"], true);
+    }
+    pay(&kim, reserved.text("/reservation/id")).await;
+    comes_in(&lee, event, SECOND).await;
+    let reserved = lee.post("/api/v1/reservations", order).await.assert_status(201);
+    leave(&lee, event).await.assert_status(200);
+    comes_in(&park, event, SECOND).await;
+    pay(&lee, reserved.text("/reservation/id")).await;
+    assert_eq!(status(&park, event).await["status"], "active");
+}

@@ -4,7 +4,7 @@ use chassis::config::Environment;
 use serde_json::Value;
 use ticketing::{
     app::App,
-    development::{self, Command},
+    command::{self, Command},
 };
 
 use crate::house::{House, config, reserve};
@@ -18,7 +18,7 @@ fn app(house: &House, environment: Environment) -> App {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn seeding_twice_makes_the_demo_events_once_and_keeps_what_was_sold() {
     let house = House::open().await;
-    development::run(app(&house, Environment::Development), Command::Seed).await.unwrap();
+    command::run(app(&house, Environment::Development), Command::Seed).await.unwrap();
     let nobody = house.app.anonymous();
     let list = nobody.get("/api/v1/events?status=on_sale").await.assert_status(200).json;
     assert_eq!(list["pagination"]["total"], 3);
@@ -32,7 +32,7 @@ async fn seeding_twice_makes_the_demo_events_once_and_keeps_what_was_sold() {
     reserve(&house.app.as_user(), event, &[crate::house::id(&seats[0]["id"])]).await.assert_status(201);
 
     house.sql("UPDATE events SET sale_end_date = now() - interval '1 minute' WHERE title = '새벽 낭독회'").await;
-    development::run(app(&house, Environment::Development), Command::Seed).await.unwrap();
+    command::run(app(&house, Environment::Development), Command::Seed).await.unwrap();
     assert_eq!(nobody.get("/api/v1/events?status=on_sale").await.json["pagination"]["total"], 3);
     let again = nobody.get(&path).await.assert_status(200).json;
     assert_eq!(again["seats"].as_array().unwrap().len(), 100);
@@ -42,6 +42,6 @@ async fn seeding_twice_makes_the_demo_events_once_and_keeps_what_was_sold() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_seeded_outside_development() {
     let house = House::open().await;
-    assert!(development::run(app(&house, Environment::Production), Command::Seed).await.is_err());
+    assert!(command::run(app(&house, Environment::Production), Command::Seed).await.is_err());
     assert_eq!(house.number("SELECT count(*) AS number FROM events").await, 0);
 }

@@ -9,7 +9,8 @@ use png::{BitDepth, ColorType, Compression, Encoder, EncodingError, Filter};
 const QUIET: u32 = 4;
 
 /// A QR code with the quiet zone around it.
-pub(super) struct Drawing {
+#[derive(Clone, Debug)]
+pub struct Drawing {
     rows: Vec<Vec<bool>>,
 }
 
@@ -18,7 +19,7 @@ impl Drawing {
     ///
     /// # Errors
     /// Says that the text is too long.
-    pub(super) fn new(text: &str) -> Result<Self, fast_qr::qr::QRCodeError> {
+    pub fn new(text: &str) -> Result<Self, fast_qr::qr::QRCodeError> {
         let code: QRCode = QRBuilder::new(text).ecl(ECL::M).build()?;
         let side = code.size;
         let rows = code.data.chunks(side.max(1)).take(side);
@@ -26,7 +27,7 @@ impl Drawing {
     }
 
     /// Returns how many modules it is wide and high, with the quiet zone.
-    pub(super) fn modules(&self) -> u32 {
+    pub fn modules(&self) -> u32 {
         u32::try_from(self.rows.len()).unwrap_or_default() + 2 * QUIET
     }
 
@@ -34,7 +35,7 @@ impl Drawing {
     ///
     /// # Errors
     /// Returns the encoder's error; into memory it does not happen.
-    pub(super) fn png(&self, size: u32) -> Result<Vec<u8>, EncodingError> {
+    pub fn png(&self, size: u32) -> Result<Vec<u8>, EncodingError> {
         let scale = (size / self.modules()).max(1);
         let width = size.max(self.modules());
         let margin = (width - (self.modules() - 2 * QUIET) * scale) / 2;
@@ -58,7 +59,7 @@ impl Drawing {
     }
 
     /// Draws an SVG whose unit is a module: one path, dark on white.
-    pub(super) fn svg(&self) -> String {
+    pub fn svg(&self) -> String {
         let side = self.modules();
         let mut path = String::new();
         for (y, row) in (QUIET..).zip(&self.rows) {

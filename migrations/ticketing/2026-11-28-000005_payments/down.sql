@@ -1,0 +1,3 @@
+DROP TABLE tickets;
+DROP TABLE payment_webhooks;
+DROP TABLE payments;
