@@ -27,3 +27,4 @@ pub mod session;
 pub mod ticket_order;
 pub mod time;
 pub mod timer;
+pub mod waiting_room;

@@ -46,6 +46,13 @@ impl TestClient {
         Self { user_id, login_id, addr, service, signer, clock, identity, http }
     }
 
+    /// Calls as somebody else over the same connections: thousands of people need not have thousands of pools.
+    #[must_use]
+    pub fn as_principal(&self, principal: Principal) -> Self {
+        let identity = Identity::Person(principal);
+        Self { user_id: principal.user_id, login_id: principal.login_id, identity, ..self.clone() }
+    }
+
     /// Returns the internal token this caller shows, if any.
     pub fn token(&self) -> Option<String> {
         let now = self.clock.now();

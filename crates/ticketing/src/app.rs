@@ -19,6 +19,7 @@ use crate::{
     notice::Notices,
     order::lane::Lane,
     payment::{self, Payments},
+    queue::{self, WaitingRooms},
     routes,
     seat::{expiry, shed::Shed},
 };
@@ -49,6 +50,8 @@ pub struct App {
     pub catalogue: Catalogue,
     /// Wakes the worker that lets go of the orders of cancelled events.
     pub settlement: Settlement,
+    /// The waiting rooms.
+    pub queue: WaitingRooms,
 }
 
 /// Builds the service and starts to listen.
@@ -63,6 +66,7 @@ pub fn build(config: TicketingConfig, clock: Clock) -> Outcome<Bound> {
     let pause = Duration::from_millis(app.config.hold_sweep_ms);
     expiry::start(&app.ground.lifecycle, app.ground.pg.clone(), app.outbox.clone(), pause);
     app.lane.start(&app.ground.lifecycle, &app.outbox);
+    queue::start(&app.ground.lifecycle, &app.queue);
     payment::refund::relay(&app);
     payment::reconcile::start(&app, Duration::from_millis(app.config.payments.payment_sweep_ms));
     settlement::start(&app.ground.lifecycle, app.ground.pg.clone(), app.outbox.clone(), app.settlement.clone());
@@ -84,9 +88,10 @@ impl App {
         let lane = Lane::new(&config.base.pg, config.terms())?;
         let payments = config.payments.payments(config.base.common.environment)?;
         let codes = config.tickets.codes();
+        let queue = WaitingRooms::new(&ground, notices.clone(), config.queue.clone(), config.tickets.queue_mac());
         let (config, shed) = (Arc::new(config), Arc::default());
         let (catalogue, settlement) = (Catalogue::new(), Settlement::default());
-        Ok(Self { ground, config, outbox, notices, lane, shed, payments, codes, catalogue, settlement })
+        Ok(Self { ground, config, outbox, notices, lane, shed, payments, codes, catalogue, settlement, queue })
     }
 
     /// Lets everybody know of a change of an event that has just been committed: this process at once, the others by the

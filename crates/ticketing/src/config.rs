@@ -10,7 +10,10 @@ use chrono_tz::Tz;
 use clap::Args;
 use domain::{seat_hold, ticket_order};
 
-use crate::{admission_ticket::config::TicketConfig, order::batch::Terms, payment::config::PaymentConfig};
+use crate::{
+    admission_ticket::config::TicketConfig, order::batch::Terms, payment::config::PaymentConfig,
+    queue::config::QueueConfig,
+};
 
 /// Longest hold: who has not paid within an hour has left, and the seat is somebody else's chance.
 const LONGEST_HOLD: Duration = Duration::from_hours(1);
@@ -53,6 +56,9 @@ pub struct TicketingConfig {
     /// The time zone of times that organizers write without an offset, and of "today" in their figures.
     #[arg(long, env = "MARU_TIMEZONE", default_value = "Asia/Seoul", value_parser = parse_timezone)]
     pub timezone: Tz,
+    /// Waiting rooms.
+    #[command(flatten)]
+    pub queue: QueueConfig,
 }
 
 /// Reads the name of a time zone.
@@ -72,6 +78,7 @@ impl Config for TicketingConfig {
         self.base.validate(faults);
         self.payments.validate(self.base.common.environment, faults);
         self.tickets.validate(faults);
+        self.queue.validate(faults);
         if self.hold_ttl.is_zero() || self.hold_ttl > LONGEST_HOLD {
             faults.add("HOLD_TTL", "must be between 1s and 1h");
         }

@@ -16,6 +16,7 @@ pub mod notice;
 pub mod order;
 pub mod payment;
 pub mod person;
+pub mod queue;
 pub mod routes;
 mod schema;
 pub mod seat;

@@ -2,7 +2,7 @@
 
 use actix_web::web::ServiceConfig;
 
-use crate::{admin, admission_ticket, event, layout, order, payment, person, seat, ticket};
+use crate::{admin, admission_ticket, event, layout, order, payment, person, queue, seat, ticket};
 
 /// Under which prefixes every route answers: the document's own, and the one of its clients.
 pub(crate) const PREFIXES: [&str; 2] = ["/api/v1", "/api"];
@@ -11,7 +11,7 @@ pub(crate) const PREFIXES: [&str; 2] = ["/api/v1", "/api"];
 pub fn configure(cfg: &mut ServiceConfig) {
     cfg.configure(event::routes).configure(ticket::routes).configure(seat::routes).configure(person::routes);
     cfg.configure(order::routes).configure(payment::routes).configure(admission_ticket::routes);
-    cfg.configure(layout::routes).configure(admin::routes);
+    cfg.configure(layout::routes).configure(admin::routes).configure(queue::routes);
 }
 
 /// The API document.
@@ -51,13 +51,23 @@ pub fn configure(cfg: &mut ServiceConfig) {
         admin::update_ticket_type::update_ticket_type,
         admin::list_reservations::list_reservations,
         admin::set_reservation_status::set_reservation_status,
-        admin::dashboard::show_dashboard
+        admin::dashboard::show_dashboard,
+        queue::check::check,
+        queue::status::show_status,
+        queue::heartbeat::heartbeat,
+        queue::leave::leave,
+        queue::defer::defer,
+        queue::audit::show_audit,
+        queue::admin::show::show_room,
+        queue::admin::change::change_room,
+        queue::admin::clear::clear_room
     ),
     tags(
         (name = "events", description = "What takes place, and when it is sold"),
         (name = "tickets", description = "What is sold by quantity"),
         (name = "seats", description = "What is sold by seat: five minutes to pay, all seats or none"),
         (name = "reservations", description = "What a person has reserved: five minutes to pay, and giving it back"),
+        (name = "queue", description = "The waiting room: strict order, and nobody past it"),
         (name = "payments", description = "Money for a reservation: tickets, or back"),
         (name = "admin", description = "What organizers do with their own events, and admins with everybody's")
     )

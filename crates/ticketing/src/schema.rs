@@ -141,6 +141,44 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    waiting_rooms (event_id) {
+        event_id -> Uuid,
+        mode -> Text,
+        threshold -> Int4,
+        rate_per_second -> Nullable<Int4>,
+        paused -> Bool,
+        opens_at -> Nullable<Timestamptz>,
+        settings_version -> Int8,
+        generation -> Int4,
+        incarnation -> Int4,
+        seq_high_water -> Int8,
+        fence -> Int8,
+        alive_at_ms -> Int8,
+        waiting -> Int8,
+        log_index -> Int8,
+        log_hash -> Binary,
+        log_incarnation -> Int4,
+        log_change -> Int8,
+    }
+}
+
+diesel::table! {
+    queue_admissions (event_id, index) {
+        event_id -> Uuid,
+        index -> Int8,
+        generation -> Int4,
+        incarnation -> Int4,
+        change -> Int8,
+        seq -> Int8,
+        user_hash -> Binary,
+        admitted_at -> Timestamptz,
+        restored -> Bool,
+        prev_hash -> Binary,
+        hash -> Binary,
+    }
+}
+
 diesel::joinable!(events -> seat_layouts (seat_layout_id));
 diesel::joinable!(ticket_types -> events (event_id));
 diesel::joinable!(reservations -> events (event_id));

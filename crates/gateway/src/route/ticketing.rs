@@ -44,6 +44,8 @@ pub(super) const ROUTES: &[Route] = &[
     on(GET, "/api/v1/queue/status/{event_id}", Person),
     on(POST, "/api/v1/queue/leave/{event_id}", Person),
     on(POST, "/api/v1/queue/heartbeat/{event_id}", Person),
+    on(POST, "/api/v1/queue/defer/{event_id}", Person),
+    on(GET, "/api/v1/queue/audit/{event_id}", Person),
     on(GET.and(PUT), "/api/v1/queue/admin/{event_id}", Person),
     on(POST, "/api/v1/queue/admin/clear/{event_id}", Person),
     on(GET, "/api/v1/payments/methods", Optional),

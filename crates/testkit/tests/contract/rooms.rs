@@ -190,6 +190,12 @@ fn serve_ticketing(stage: Stage) -> Room {
             toss_timeout_ms: 1_000,
             payment_sweep_ms: 500,
         },
+        queue: ticketing::queue::config::QueueConfig {
+            queue_tick_ms: 250,
+            queue_ttl: Duration::from_mins(5),
+            queue_claim_ttl: Duration::from_mins(1),
+            queue_recovery: Duration::from_secs(15),
+        },
         tickets: ticketing::admission_ticket::config::TicketConfig {
             ticket_secret: SecretString::from(SECRET),
             ticket_secret_previous: None,

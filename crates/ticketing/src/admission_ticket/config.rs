@@ -1,12 +1,12 @@
 //! The secret of tickets' codes.
 
-use chassis::config::Faults;
+use chassis::{config::Faults, mac::Mac};
 use clap::Args;
 use secrecy::SecretString;
 
 use super::code::Codes;
 
-/// The secret of tickets' codes.
+/// The secret of tickets' codes, and of places in line.
 #[derive(Args, Clone, Debug)]
 pub struct TicketConfig {
     /// Secret of tickets' codes, at least 32 bytes, for this service only.
@@ -29,5 +29,10 @@ impl TicketConfig {
     /// Prepares to write and read codes.
     pub fn codes(&self) -> Codes {
         Codes::new(self.ticket_secret.clone(), self.ticket_secret_previous.clone())
+    }
+
+    /// Derives the key of queue tickets.
+    pub fn queue_mac(&self) -> Mac {
+        Mac::new(&self.ticket_secret, self.ticket_secret_previous.as_ref(), "queue ticket")
     }
 }

@@ -21,7 +21,10 @@ use serde_json::Number;
 use utoipa::ToSchema;
 
 use super::batch::{Order, ROUTE};
-use crate::app::App;
+use crate::{
+    app::App,
+    queue::{gate, ticket::QueueTicketHeader},
+};
 
 const RESERVED: Text = Text::new("예매가 완료되었습니다.", "Your tickets are reserved.");
 
@@ -78,6 +81,7 @@ pub struct PlacedReservationView {
     responses(
         (status = 201, body = OrderPlacedView),
         (status = 401, body = ProblemView),
+        (status = 403, description = "`not_admitted`", body = ProblemView),
         (status = 404, description = "`event_not_found`, `ticket_type_not_found`", body = ProblemView),
         (status = 409, description = "`sold_out`, `sale_closed`, `limit_reached`", body = ProblemView),
         (status = 422, description = "`invalid`, `idempotency_key_reused`", body = ProblemView),
@@ -89,12 +93,16 @@ pub async fn place_order(
     person: Person,
     language: Language,
     key: IdempotencyKey,
+    ticket: QueueTicketHeader,
     body: Json<PlaceOrderRequest>,
 ) -> Outcome<HttpResponse> {
     let buyer = person.0.user_id;
     let attempt = Attempt::new(buyer, ROUTE, key, &*body)?;
     let asked: Vec<_> = body.items.iter().map(|item| (item.ticket_type_id, item.quantity.as_i64())).collect();
     let basket = Basket::parse(&asked, app.config.max_tickets_per_reservation)?;
+    if let Some(answer) = gate::pass(&app, buyer, body.event_id, &ticket, &attempt).await? {
+        return Ok(answer.into());
+    }
     let id = app.ground.clock.id::<ReservationId>();
     let order = Order::new(id, body.event_id, buyer, basket, &attempt, RESERVED.in_locale(language.0));
     Ok(app.lane.place(order).await?.answer()?.into())

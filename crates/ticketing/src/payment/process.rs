@@ -31,6 +31,7 @@ use crate::{
     admission_ticket,
     app::App,
     order::settle::{self as order, Confirmed, TooLate},
+    queue,
 };
 
 /// What somebody pays for, and how.
@@ -78,6 +79,9 @@ pub async fn process_payment(
         let wish = (body.reservation_id, method);
         conn.transaction(async |conn| begin(&app, conn, buyer, wish, &attempt).await).await?
     };
+    if let Claimed::Paid(reservation) = &claimed {
+        queue::bought(&app, *reservation);
+    }
     claim::finish(&app, claimed, &attempt, language.0).await
 }
 

@@ -17,6 +17,7 @@ use crate::{
     admission_ticket,
     app::App,
     order::settle::{self as order, Confirmed, Release, TooLate},
+    queue,
 };
 
 /// Why a payment failed whose consent belongs to another order. Whose it is may still use it.
@@ -95,6 +96,9 @@ async fn captured(app: &App, payment: &Payment, receipt: &Receipt) -> Outcome<En
     let most = app.config.max_per_user_event;
     let end = conn.transaction(async |conn| take_money(conn, payment, receipt, most).await).await?;
     tell(app, "captured");
+    if end == End::Paid {
+        queue::bought(app, payment.reservation());
+    }
     Ok(end)
 }
 

@@ -22,7 +22,10 @@ use super::{
     hold::{Choice, Hold},
     reserve::{SELECTED, SeatsReservedView},
 };
-use crate::app::App;
+use crate::{
+    app::App,
+    queue::{gate, ticket::QueueTicketHeader},
+};
 
 /// Under which route its keys are kept.
 const ROUTE: &str = "POST /api/v1/seats/best";
@@ -84,6 +87,7 @@ impl BestSeatsRequest {
     responses(
         (status = 201, body = SeatsReservedView),
         (status = 401, body = ProblemView),
+        (status = 403, description = "`not_admitted`", body = ProblemView),
         (status = 404, body = ProblemView,
          description = "`event_not_found`, `no_seats`, `seat_not_found` (no such section)"),
         (status = 409, body = ProblemView,
@@ -96,12 +100,16 @@ pub async fn reserve_best(
     person: Person,
     language: Language,
     key: IdempotencyKey,
+    ticket: QueueTicketHeader,
     body: Json<BestSeatsRequest>,
 ) -> Outcome<HttpResponse> {
     let buyer = person.0.user_id;
     let attempt = Attempt::new(buyer, ROUTE, key, &*body)?;
     let event_id = body.event_id;
     let choice = body.into_inner().choice(app.config.max_seats_per_reservation)?;
+    if let Some(answer) = gate::pass(&app, buyer, event_id, &ticket, &attempt).await? {
+        return Ok(answer.into());
+    }
     let id = app.ground.clock.id::<ReservationId>();
     let said = (ROUTE, &attempt, SELECTED.in_locale(language.0));
     let hold = Hold::new(id, event_id, buyer, &choice, app.config.terms(), said);

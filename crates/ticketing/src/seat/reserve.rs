@@ -25,7 +25,10 @@ use super::{
     hold::{Choice, Hold},
     nearest, store,
 };
-use crate::app::App;
+use crate::{
+    app::App,
+    queue::{gate, ticket::QueueTicketHeader},
+};
 
 pub(super) const SELECTED: Text = Text::new("좌석이 선택되었습니다.", "The seats are held for you.");
 /// Under which route its keys are kept.
@@ -88,6 +91,7 @@ pub struct HeldSeatView {
     responses(
         (status = 201, body = SeatsReservedView),
         (status = 401, body = ProblemView),
+        (status = 403, description = "`not_admitted`", body = ProblemView),
         (status = 404, description = "`event_not_found`, `seat_not_found`", body = ProblemView),
         (status = 409, body = ProblemView,
          description = "`seat_taken` (`takenSeatIds` names them, `nearestSeats` free ones of the same price, the \
@@ -100,12 +104,16 @@ pub async fn reserve_seats(
     person: Person,
     language: Language,
     key: IdempotencyKey,
+    ticket: QueueTicketHeader,
     body: Json<ReserveSeatsRequest>,
 ) -> Outcome<HttpResponse> {
     let buyer = person.0.user_id;
     let attempt = Attempt::new(buyer, ROUTE, key, &*body)?;
     let ReserveSeatsRequest { event_id, seat_ids } = body.into_inner();
     let seats = SeatSelection::parse(seat_ids, app.config.max_seats_per_reservation)?;
+    if let Some(answer) = gate::pass(&app, buyer, event_id, &ticket, &attempt).await? {
+        return Ok(answer.into());
+    }
     let id = app.ground.clock.id::<ReservationId>();
     let redis = &app.ground.redis;
     let note = app.shed.note(redis, event_id, seats.seats(), id.0, app.ground.clock.now().timestamp_millis()).await;

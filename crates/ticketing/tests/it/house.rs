@@ -18,6 +18,7 @@ use ticketing::{
     app::MIGRATIONS,
     config::TicketingConfig,
     notice::{FIELD, Notice, STREAM},
+    queue::config::QueueConfig,
     seat::{
         layout::{LayoutConfig, Section},
         store,
@@ -65,6 +66,13 @@ impl House {
     /// Starts another replica on the same database.
     pub(crate) fn replica(&self) -> TestApp {
         self.stage.serve(ticketing::build(config(&self.stage), self.stage.clock.clone()).unwrap())
+    }
+
+    /// Starts another replica on the same database, with other settings.
+    pub(crate) fn replica_with(&self, change: impl FnOnce(&mut TicketingConfig)) -> TestApp {
+        let mut config = config(&self.stage);
+        change(&mut config);
+        self.stage.serve(ticketing::build(config, self.stage.clock.clone()).unwrap())
     }
 
     /// Changes the database behind the service's back.
@@ -170,6 +178,12 @@ pub(crate) fn config(stage: &Stage) -> TicketingConfig {
         payments: payments::config(None),
         tickets: TicketConfig { ticket_secret: SecretString::from("t".repeat(48)), ticket_secret_previous: None },
         timezone: chrono_tz::Asia::Seoul,
+        queue: QueueConfig {
+            queue_tick_ms: 50,
+            queue_ttl: Duration::from_mins(5),
+            queue_claim_ttl: Duration::from_mins(1),
+            queue_recovery: Duration::from_millis(300),
+        },
     }
 }
 

@@ -38,6 +38,8 @@ async fn a_note_that_stays_refuses_nobody() {
 async fn no_seat_is_sold_twice_while_redis_is_away() {
     let house = House::with(|config| config.base.redis.redis_url = "redis://127.0.0.1:1".into()).await;
     let (event, seats) = house.seated_event(4).await;
+    // Where somebody may have to wait their turn, nobody gets anything while their order cannot be read.
+    house.sql(&format!("INSERT INTO waiting_rooms (event_id, mode) VALUES ('{event}', 'off')")).await;
     let buyers: Vec<_> = (0..20).map(|_| house.app.as_user()).collect();
     let answers = tokio::time::timeout(
         Duration::from_secs(10),

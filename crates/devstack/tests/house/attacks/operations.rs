@@ -99,7 +99,16 @@ fn shown(name: &'static str, id: &str, why: &'static str) -> Entry {
 
 /// Operations whose refusals the service's own tests look into, owner by owner and field by field. They move money, stock
 /// and places in a line, so that the things of these tests would be used up by calling them in turn.
-pub(super) const ELSEWHERE: [&str; 14] = [
+pub(super) const ELSEWHERE: [&str; 23] = [
+    "GET /api/v1/queue/admin/{event_id}",
+    "GET /api/v1/queue/audit/{event_id}",
+    "GET /api/v1/queue/status/{event_id}",
+    "POST /api/v1/queue/admin/clear/{event_id}",
+    "POST /api/v1/queue/check/{event_id}",
+    "POST /api/v1/queue/defer/{event_id}",
+    "POST /api/v1/queue/heartbeat/{event_id}",
+    "POST /api/v1/queue/leave/{event_id}",
+    "PUT /api/v1/queue/admin/{event_id}",
     "POST /api/v1/admin/checkin",
     "GET /api/v1/payments/methods",
     "POST /api/v1/payments/prepare",
