@@ -1,7 +1,7 @@
 //! What every service stands on.
 //!
 //! Configuration, telemetry, the HTTP server and its limits, problem responses, principals from tokens, PostgreSQL and
-//! Redis pools, calls between services, rate limits, idempotency keys, the outbox, sockets, health and graceful drain. No business word
+//! Redis pools, calls between services, rate limits, idempotency keys, the outbox, ended logins, sockets, health and graceful drain. No business word
 //! appears here: a service brings its routes and rules, and gets the same behaviour at the edges as every other.
 
 pub mod access;
@@ -32,6 +32,7 @@ pub mod problem;
 mod reads;
 pub mod recent;
 pub mod redis;
+pub mod revocation;
 pub mod server;
 pub mod service;
 pub mod socket;
