@@ -10,7 +10,7 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use domain::principal::Service;
 use utoipa::OpenApi as _;
 
-use crate::{config::TicketingConfig, development, notice::Notices, routes, seat::expiry};
+use crate::{config::TicketingConfig, development, notice::Notices, realtime, routes, seat::expiry};
 
 /// The schema of `maru_ticketing`.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/ticketing");
@@ -38,9 +38,10 @@ pub fn build(config: TicketingConfig, clock: Clock) -> Outcome<Bound> {
     app.notices.relay(&app.ground.lifecycle, app.ground.pg.clone(), &app.outbox);
     let pause = Duration::from_millis(app.config.hold_sweep_ms);
     expiry::start(&app.ground.lifecycle, app.ground.pg.clone(), pause);
+    let sockets = realtime::start(&app, Arc::new(realtime::presence::Unheard))?;
     let data = actix_web::web::Data::new(app.clone());
     app.ground.listen(app.config.port, app.ground.health(), routes::Api::openapi(), move |cfg| {
-        cfg.app_data(data.clone()).configure(routes::configure);
+        cfg.app_data(data.clone()).app_data(sockets.clone()).configure(routes::configure);
     })
 }
 

@@ -9,6 +9,8 @@ use chassis::{
 use clap::Args;
 use domain::seat_hold;
 
+use crate::realtime::RealtimeConfig;
+
 /// Longest hold: who has not paid within an hour has left, and the seat is somebody else's chance.
 const LONGEST_HOLD: Duration = Duration::from_hours(1);
 /// Most seats that one reservation may ever be allowed; each is a row lock of the same transaction.
@@ -32,11 +34,15 @@ pub struct TicketingConfig {
     /// Most seats of one reservation.
     #[arg(long, env = "MAX_SEATS_PER_RESERVATION", default_value_t = seat_hold::MAX_SEATS)]
     pub max_seats_per_reservation: usize,
+    /// What is told in real time.
+    #[command(flatten)]
+    pub realtime: RealtimeConfig,
 }
 
 impl Config for TicketingConfig {
     fn validate(&self, faults: &mut Faults) {
         self.base.validate(faults);
+        self.realtime.validate(faults);
         if self.hold_ttl.is_zero() || self.hold_ttl > LONGEST_HOLD {
             faults.add("HOLD_TTL", "must be between 1s and 1h");
         }

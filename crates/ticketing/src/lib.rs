@@ -10,6 +10,7 @@ pub mod development;
 pub mod event;
 pub mod notice;
 pub mod person;
+pub mod realtime;
 pub mod routes;
 mod schema;
 pub mod seat;

@@ -180,6 +180,12 @@ fn serve_ticketing(stage: Stage) -> Room {
         hold_ttl: Duration::from_mins(5),
         hold_sweep_ms: 500,
         max_seats_per_reservation: 4,
+        realtime: ticketing::realtime::RealtimeConfig {
+            signing: stage.signing_config(),
+            auth_urls: Urls(vec!["http://127.0.0.1:1".parse().unwrap()]),
+            socket_ping_interval: Duration::from_secs(25),
+            socket_ping_timeout: Duration::from_secs(20),
+        },
     };
     let app = stage.serve(ticketing::build(config, stage.clock.clone()).unwrap());
     Room { service: Service::Ticketing, stage, app }

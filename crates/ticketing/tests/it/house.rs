@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chassis::pg::Pg;
+use chassis::{peers::Urls, pg::Pg};
 use diesel::{QueryableByName, sql_query, sql_types::BigInt};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use domain::{
@@ -14,6 +14,7 @@ use testkit::{Answer, Stage, TestApp, TestClient};
 use ticketing::{
     app::MIGRATIONS,
     config::TicketingConfig,
+    realtime::RealtimeConfig,
     seat::{
         layout::{LayoutConfig, Section},
         store,
@@ -167,6 +168,12 @@ pub(crate) fn config(stage: &Stage) -> TicketingConfig {
         hold_ttl: Duration::from_mins(5),
         hold_sweep_ms: 3_600_000,
         max_seats_per_reservation: 4,
+        realtime: RealtimeConfig {
+            signing: stage.signing_config(),
+            auth_urls: Urls(vec!["http://127.0.0.1:1".parse().unwrap()]),
+            socket_ping_interval: Duration::from_secs(25),
+            socket_ping_timeout: Duration::from_secs(20),
+        },
     }
 }
 

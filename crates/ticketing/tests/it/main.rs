@@ -8,3 +8,4 @@ mod house;
 mod person;
 mod refusals;
 mod seed;
+mod sockets;
