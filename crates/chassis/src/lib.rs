@@ -1,8 +1,9 @@
 //! What every service stands on.
 //!
 //! Configuration, telemetry, the HTTP server and its limits, problem responses, principals from tokens, PostgreSQL and
-//! Redis pools, calls between services, rate limits, idempotency keys, the outbox, QR codes, sockets, health and graceful drain. No business word
-//! appears here: a service brings its routes and rules, and gets the same behaviour at the edges as every other.
+//! Redis pools, calls between services, rate limits, idempotency keys, the outbox, QR codes, ended logins, sockets, health
+//! and graceful drain. No business word appears here: a service brings its routes and rules, and gets the same behaviour at
+//! the edges as every other.
 
 pub mod access;
 pub mod body;
@@ -34,6 +35,7 @@ pub mod qr;
 mod reads;
 pub mod recent;
 pub mod redis;
+pub mod revocation;
 pub mod server;
 pub mod service;
 pub mod socket;

@@ -123,7 +123,7 @@ impl FromRequest for Peer {
 }
 
 macro_rules! peers {
-    ($($(#[$doc:meta])* $name:ident is $service:ident)+) => {$(
+    ($($(#[$doc:meta])* $name:ident is $($service:ident)|+;)+) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug)]
         pub struct $name(());
@@ -134,7 +134,7 @@ macro_rules! peers {
 
             fn from_request(req: &HttpRequest, _payload: &mut Payload) -> Self::Future {
                 ready(caller(req).and_then(|c| {
-                    if c.is_own && c.service == Service::$service { Ok(Self(())) } else { Err(common::NOT_FOUND.into()) }
+                    if c.is_own && matches!(c.service, $(Service::$service)|+) { Ok(Self(())) } else { Err(common::NOT_FOUND.into()) }
                 }))
             }
         }
@@ -143,9 +143,14 @@ macro_rules! peers {
 
 peers! {
     /// The gateway on its own account, and no other process of ours.
-    GatewayPeer is Gateway
+    GatewayPeer is Gateway;
     /// The session service on its own account, and no other process of ours.
-    SessionPeer is Session
+    SessionPeer is Session;
     /// The auth service on its own account, and no other process of ours: it answers for accounts, and for their end.
-    AuthPeer is Auth
+    AuthPeer is Auth;
+    /// The ticketing service on its own account, and no other process of ours: its clients show their access tokens in
+    /// packets that the gateway does not read.
+    TicketingPeer is Ticketing;
+    /// Whoever has connections of logins to close when these end.
+    DoorkeeperPeer is Gateway | Ticketing;
 }

@@ -9,7 +9,7 @@ use deadpool::{
     managed::{self, Metrics, QueueMode, RecycleError, RecycleResult},
 };
 use deadpool_redis::redis::{
-    Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisFuture, ServerErrorKind, Value,
+    AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisFuture, ServerErrorKind, Value,
     aio::{ConnectionLike, MultiplexedConnection},
 };
 use futures_util::{FutureExt, Stream, StreamExt};
@@ -140,6 +140,19 @@ impl Redis {
         let mut pubsub = client.get_async_pubsub().await?;
         pubsub.subscribe(self.key(channel)).await?;
         Ok(pubsub.into_on_message().filter_map(|m| std::future::ready(m.get_payload::<String>().ok())))
+    }
+
+    /// Makes a connection of its own for commands that block, each for less than `patience`; it is not made again when it
+    /// is lost.
+    ///
+    /// # Errors
+    /// 503 when the server is away.
+    pub async fn dedicated(&self, patience: Duration) -> Outcome<MultiplexedConnection> {
+        let client = deadpool_redis::redis::Client::open(self.url.expose_secret())?;
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(ACQUIRE_TIMEOUT))
+            .set_response_timeout(Some(patience));
+        Ok(client.get_multiplexed_async_connection_with_config(&config).await?)
     }
 
     /// Returns how long to wait before subscribing again.

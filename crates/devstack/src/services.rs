@@ -27,7 +27,7 @@ pub(crate) const GATEWAY: &str = "gateway";
 pub(crate) const SERVICES: [&str; 5] = ["auth", "session", "ticketing", "emotion", "memo"];
 
 /// The services that call others, and sign for it.
-const CALLING: [&str; 2] = ["auth", "session"];
+const CALLING: [&str; 3] = ["auth", "session", "ticketing"];
 
 /// The most replicas of one service that are of use on one machine.
 const MOST_REPLICAS: usize = 8;

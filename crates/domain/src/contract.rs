@@ -8,7 +8,11 @@ pub use focus::{FOCUS_COMPLETED, FocusByDay, FocusCompleted, FocusOfDay, FocusSe
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{ids::LoginId, principal::Service, time::Instant};
+use crate::{
+    ids::LoginId,
+    principal::{Principal, Service},
+    time::Instant,
+};
 
 /// A login that was ended before its access token's time; sent on the channel [`REVOCATIONS`] and kept by the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -69,12 +73,30 @@ pub struct LoginsNoted {
     pub noted: u64,
 }
 
-/// The body of `POST /internal/ws-tickets/redeem`. The answer is the [`Principal`](crate::principal::Principal) it was
+/// The body of `POST /internal/ws-tickets/redeem`. The answer is the [`Principal`] it was
 /// given to; a ticket that is used, expired or made up is refused with 401 `invalid_ticket`.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct TicketRedemption {
     /// The ticket, as the client shows it.
     pub ticket: String,
+}
+
+/// The body of `POST /internal/tokens/verify`: an access token that a client showed where the gateway does not look.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TokenVerification {
+    /// The token, as the client shows it.
+    pub token: String,
+}
+
+/// The answer of `POST /internal/tokens/verify`; whatever is not a valid access token is refused with 401
+/// `invalid_token`. Whether its login has ended since is told by [`Revocations`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VerifiedToken {
+    /// Who it speaks for.
+    pub principal: Principal,
+    /// When it ends.
+    pub expires_at: Instant,
 }
 
 /// The answer of `GET /internal/users/{id}/card`: what may be shown of a person to whoever comes to their session.

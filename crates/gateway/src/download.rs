@@ -16,7 +16,8 @@ use bytes::Bytes;
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use crate::{client::Incoming, revocation::Watch, upload::Upload, upstream::Lease};
+use crate::{client::Incoming, upload::Upload, upstream::Lease};
+use chassis::revocation::Watch;
 
 /// Longest silence in the middle of an answer that ends.
 const STALL: Duration = Duration::from_secs(30);

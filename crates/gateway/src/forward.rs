@@ -60,7 +60,11 @@ pub async fn forward(
     let exchange = Exchange {
         client: &gate.client,
         upstream: gate.upstream(route.service)?,
-        choice: if route.sticky { Choice::By(client_key(arrival)) } else { Choice::LessBusy },
+        choice: if route.sticky && !stands_alone(request, upgrade) {
+            Choice::By(client_key(arrival))
+        } else {
+            Choice::LessBusy
+        },
         // A poll that is held until something happens works as little as a socket.
         counted: upgrade || route.kind != Kind::Socket,
         // Services answer GET; what HEAD leaves out is left out here.
@@ -130,6 +134,12 @@ fn target<'r>(request: &'r HttpRequest, route: &Route, entry: &Entry, query: &'r
     };
     let (prefix, rest) = entry.upstream_path(path);
     [prefix, rest, if query.is_empty() { "" } else { "?" }, query]
+}
+
+/// Returns whether a request begins a connection that nothing else has to find: a WebSocket that continues no session.
+/// A crowd behind one address is then spread over all replicas.
+fn stands_alone(request: &HttpRequest, upgrade: bool) -> bool {
+    upgrade && !request.query_string().split('&').any(|parameter| parameter.starts_with("sid="))
 }
 
 /// Tells one client from another as well as can be without a login.

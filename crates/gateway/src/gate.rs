@@ -16,6 +16,7 @@ use chassis::{
     edge::Routed,
     problem::{Outcome, Problem},
     recent::Recent,
+    revocation::Revocations,
     token::Signer,
 };
 use domain::{fault::common, principal::Service};
@@ -31,7 +32,6 @@ use crate::{
     origin::{AllowedOrigins, Asking},
     page::Pages,
     path,
-    revocation::Revocations,
     route::{Kind, Router},
     seen::SeenLogins,
     ticket::Tickets,

@@ -11,11 +11,12 @@ use chassis::{
     clock::Clock,
     problem::{Outcome, Problem},
     recent::Recent,
+    revocation::Revocations,
 };
 use domain::{contract::LoginSeen, fault::common, principal::Principal};
 use sha2::{Digest, Sha256};
 
-use crate::{faults::TWO_CREDENTIALS, revocation::Revocations, seen::SeenLogins};
+use crate::{faults::TWO_CREDENTIALS, seen::SeenLogins};
 
 /// The cookie that holds the access token for browsers.
 const ACCESS_COOKIE: &str = "maru_at";

@@ -25,7 +25,6 @@ pub mod openapi;
 pub mod origin;
 pub mod page;
 pub mod path;
-pub mod revocation;
 pub mod route;
 pub mod seen;
 pub mod start_page;

@@ -18,7 +18,10 @@ use actix_web::{
     web::Payload,
 };
 use bytes::Bytes;
-use chassis::problem::{Outcome, Problem};
+use chassis::{
+    problem::{Outcome, Problem},
+    revocation::Watch,
+};
 use futures_util::{Stream, StreamExt};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, Chain},
@@ -28,7 +31,7 @@ use tokio::{
 };
 use tokio_util::{io::ReaderStream, sync::WaitForCancellationFutureOwned};
 
-use crate::{client::Answer, headers, revocation::Watch, ticket::Burnt};
+use crate::{client::Answer, headers, ticket::Burnt};
 
 /// Bytes read from a service at once; small, because most tunnels are quiet most of the time.
 const BUFFER: usize = 8 * 1024;

@@ -10,7 +10,7 @@ use domain::{
 use reqwest::{Method, RequestBuilder, header::HeaderMap};
 use serde_json::Value;
 
-use crate::{events::EventStream, socket::Socket};
+use crate::{events::EventStream, socket::Socket, socket_io::SocketIo};
 
 /// Who calls.
 #[derive(Clone, Copy, Debug)]
@@ -135,6 +135,14 @@ impl TestClient {
     /// When the service answers anything but 101.
     pub async fn socket(&self, path: &str) -> Socket {
         Socket::open(self.addr, path, self.token().as_deref(), &[]).await
+    }
+
+    /// Opens a Socket.IO socket; with `auth` it says so itself who it is.
+    ///
+    /// # Errors
+    /// Returns the message of `connect_error`.
+    pub async fn socket_io(&self, auth: Option<&Value>) -> Result<SocketIo, String> {
+        SocketIo::connect(self.addr, self.token().as_deref(), auth).await
     }
 
     /// Opens a WebSocket with headers.

@@ -12,12 +12,14 @@ pub mod database;
 pub mod events;
 pub mod fault_proxy;
 pub mod keys;
+pub mod npm;
 pub mod npm_oidc;
 pub mod oidc;
 pub mod schema;
 pub mod settings;
 pub mod smtp;
 pub mod socket;
+pub mod socket_io;
 pub mod stage;
 pub mod storm;
 pub mod toss;
@@ -31,6 +33,7 @@ pub use events::EventStream;
 pub use keys::KeyRing;
 pub use settings::{S3Settings, s3};
 pub use socket::Socket;
+pub use socket_io::SocketIo;
 pub use stage::Stage;
 
 /// How often [`eventually`] looks.

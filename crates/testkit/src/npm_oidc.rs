@@ -4,12 +4,7 @@
 //! one was not. It needs Node.js, and once the package registry, and where one of them is missing the test that wants
 //! it says so and passes: everything that must hold is tested with the other one.
 
-use std::{
-    fs::{self, File},
-    path::{Path, PathBuf},
-    process::{Command as StdCommand, Stdio},
-    time::Duration,
-};
+use std::{process::Stdio, time::Duration};
 
 use serde_json::Value;
 use tokio::{
@@ -18,11 +13,10 @@ use tokio::{
     time::timeout,
 };
 
+use crate::npm;
+
 /// The package, in the version that this was tried with.
 const PACKAGE: &str = "oauth2-mock-server@9.3.0";
-/// What npm is told beside: to run no script of the package, and to give up soon where there is no network.
-const NPM_OPTIONS: [&str; 5] =
-    ["--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=0", "--fetch-timeout=10000"];
 /// Longest to wait until the server listens.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -53,8 +47,7 @@ impl NpmProvider {
     /// # Errors
     /// Says why there is none: no Node.js, or one too old, or no package and no registry to fetch it from.
     pub async fn start(claims: &Value) -> Result<Self, String> {
-        let installed = tokio::task::spawn_blocking(install).await.expect("the installation does not panic");
-        let directory = installed?;
+        let directory = npm::install(PACKAGE).await?;
         let mut child = Command::new("node")
             .args(["--input-type=module", "--eval", SCRIPT, "--", &claims.to_string()])
             .current_dir(directory)
@@ -92,32 +85,6 @@ async fn last_words(mut child: Child) -> String {
         _ = stderr.read_to_string(&mut words).await;
     }
     words.trim().to_owned()
-}
-
-/// Installs the package below `target`, once for all tests, and returns where.
-fn install() -> Result<PathBuf, String> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/npm");
-    fs::create_dir_all(&directory).expect("make a directory below target");
-    // Released with the file: tests run side by side in processes of their own.
-    let lock = File::create(directory.join("lock")).expect("make a lock file");
-    lock.lock().expect("wait for the other tests");
-    let done = directory.join("installed");
-    if fs::read_to_string(&done).is_ok_and(|package| package == PACKAGE) {
-        return Ok(directory);
-    }
-    let output = StdCommand::new("npm")
-        .args(["install", "--prefix", "."])
-        .args(NPM_OPTIONS)
-        .arg(PACKAGE)
-        .current_dir(&directory)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| format!("npm cannot be started: {error}"))?;
-    if !output.status.success() {
-        return Err(format!("npm cannot install {PACKAGE}: {}", String::from_utf8_lossy(&output.stderr).trim()));
-    }
-    fs::write(done, PACKAGE).expect("remember that it is installed");
-    Ok(directory)
 }
 
 #[cfg(test)]

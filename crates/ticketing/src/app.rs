@@ -20,7 +20,7 @@ use crate::{
     order::lane::Lane,
     payment::{self, Payments},
     queue::{self, WaitingRooms},
-    routes,
+    realtime, routes,
     seat::{expiry, shed::Shed},
 };
 
@@ -70,9 +70,10 @@ pub fn build(config: TicketingConfig, clock: Clock) -> Outcome<Bound> {
     payment::refund::relay(&app);
     payment::reconcile::start(&app, Duration::from_millis(app.config.payments.payment_sweep_ms));
     settlement::start(&app.ground.lifecycle, app.ground.pg.clone(), app.outbox.clone(), app.settlement.clone());
+    let sockets = realtime::start(&app)?;
     let data = actix_web::web::Data::new(app.clone());
     app.ground.listen(app.config.port, app.ground.health(), routes::Api::openapi(), move |cfg| {
-        cfg.app_data(data.clone()).configure(routes::configure);
+        cfg.app_data(data.clone()).app_data(sockets.clone()).configure(routes::configure);
     })
 }
 

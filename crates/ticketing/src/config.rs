@@ -12,7 +12,7 @@ use domain::{seat_hold, ticket_order};
 
 use crate::{
     admission_ticket::config::TicketConfig, order::batch::Terms, payment::config::PaymentConfig,
-    queue::config::QueueConfig,
+    queue::config::QueueConfig, realtime::RealtimeConfig,
 };
 
 /// Longest hold: who has not paid within an hour has left, and the seat is somebody else's chance.
@@ -59,6 +59,9 @@ pub struct TicketingConfig {
     /// Waiting rooms.
     #[command(flatten)]
     pub queue: QueueConfig,
+    /// What is told in real time.
+    #[command(flatten)]
+    pub realtime: RealtimeConfig,
 }
 
 /// Reads the name of a time zone.
@@ -79,6 +82,7 @@ impl Config for TicketingConfig {
         self.payments.validate(self.base.common.environment, faults);
         self.tickets.validate(faults);
         self.queue.validate(faults);
+        self.realtime.validate(faults);
         if self.hold_ttl.is_zero() || self.hold_ttl > LONGEST_HOLD {
             faults.add("HOLD_TTL", "must be between 1s and 1h");
         }

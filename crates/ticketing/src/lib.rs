@@ -17,6 +17,7 @@ pub mod order;
 pub mod payment;
 pub mod person;
 pub mod queue;
+pub mod realtime;
 pub mod routes;
 mod schema;
 pub mod seat;

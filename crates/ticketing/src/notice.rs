@@ -5,7 +5,7 @@
 //! the replicas, not the people who look on. A notice tells that something is different and carries a version: who
 //! sees a gap, or an older one after a newer, reads the state afresh.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use chassis::{
@@ -13,6 +13,7 @@ use chassis::{
     outbox::{DeliverTogether, Lane, Message, Outbox, QUICK},
     pg::Pg,
     problem::{Outcome, Problem},
+    recent::Recent,
     redis::Redis,
 };
 use deadpool_redis::redis;
@@ -22,6 +23,8 @@ use domain::{
     time::Instant,
 };
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use uuid::Uuid;
 
 /// The outbox topic of notices; SQL functions that move seats and stock write it too.
 pub const TOPIC: &str = "notice";
@@ -32,6 +35,8 @@ pub const FIELD: &str = "notice";
 /// How many notices the stream keeps, about: what a replica can miss and still read. A hot sale makes some hundred a
 /// second, so that is more than the time a connection takes to come back.
 const KEPT: usize = 20_000;
+/// Notices that one replica remembers to have told itself.
+const HERE: usize = 4_096;
 
 /// Something that became known about an event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,8 +68,21 @@ pub enum Notice {
         quantity: i32,
         expires_at: Instant,
     },
+    /// What somebody marks in a hall and has not reserved; for those who look at the same hall elsewhere.
+    Selections { from: String, selections: Vec<Selection> },
+    /// People came into or left the rooms of these events at one replica, so that the others count anew.
+    Rooms { from: String, events: Vec<EventId> },
     /// The event itself, or what is for sale in it, was changed: whatever is kept about it is old.
     Event { event_id: EventId },
+}
+
+/// What somebody marks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selection {
+    /// The event.
+    pub event_id: EventId,
+    /// All seats that they mark now.
+    pub seats: Vec<SeatId>,
 }
 
 /// A seat that changed hands.
@@ -80,12 +98,30 @@ pub struct SeatNotice {
 
 /// Tells all replicas; clones share it.
 #[derive(Clone)]
-pub struct Notices(Redis);
+pub struct Notices {
+    redis: Redis,
+    here: Arc<Here>,
+}
+
+/// What is told on this replica alone, while Redis is away.
+struct Here {
+    tell: mpsc::Sender<Notice>,
+    told: Mutex<Recent<Uuid, ()>>,
+    hear: Mutex<Option<mpsc::Receiver<Notice>>>,
+}
 
 impl Notices {
     /// Tells over this Redis.
-    pub const fn new(redis: Redis) -> Self {
-        Self(redis)
+    pub fn new(redis: Redis) -> Self {
+        let (tell, hear) = mpsc::channel(HERE);
+        let here = Here { tell, told: Mutex::new(Recent::new(HERE)), hear: Mutex::new(Some(hear)) };
+        Self { redis, here: Arc::new(here) }
+    }
+
+    /// Returns what this replica hears from itself while Redis is away, to whoever asks first: each notice once, and when
+    /// Redis is back once more with everybody.
+    pub fn hear(&self) -> Option<mpsc::Receiver<Notice>> {
+        lock(&self.here.hear).take()
     }
 
     /// Tells all replicas at once what is not written in the database.
@@ -107,20 +143,40 @@ impl Notices {
         if texts.is_empty() {
             return Ok(());
         }
-        let key = self.0.key(STREAM);
+        let key = self.redis.key(STREAM);
         let mut pipe = redis::pipe();
         for text in texts {
             pipe.cmd("XADD").arg(&key).arg("MAXLEN").arg("~").arg(KEPT).arg("*").arg(FIELD).arg(text).ignore();
         }
-        let mut conn = self.0.conn().await?;
+        let mut conn = self.redis.conn().await?;
         pipe.query_async(&mut conn).await.map_err(Problem::from)
     }
+}
+
+impl Here {
+    /// Tells what could not be told to all; what was told before is tried again with the same id.
+    fn tell(&self, messages: &[Message]) {
+        let mut told = lock(&self.told);
+        for message in messages {
+            if told.get(&message.id).is_none()
+                && let Ok(notice) = serde_json::from_value(message.payload.clone())
+                // When there is no room it comes with the stream, like everything else.
+                && self.tell.try_send(notice).is_ok()
+            {
+                told.put(message.id, ());
+            }
+        }
+    }
+}
+
+fn lock<T>(memory: &Mutex<T>) -> MutexGuard<'_, T> {
+    memory.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[async_trait]
 impl DeliverTogether for Notices {
     async fn deliver(&self, messages: &[Message]) -> Outcome<()> {
         let texts: Vec<_> = messages.iter().map(|message| message.payload.to_string()).collect();
-        self.append(&texts).await
+        self.append(&texts).await.inspect_err(|_away| self.here.tell(messages))
     }
 }

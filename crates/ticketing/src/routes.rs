@@ -2,7 +2,7 @@
 
 use actix_web::web::ServiceConfig;
 
-use crate::{admin, admission_ticket, event, layout, order, payment, person, queue, seat, ticket};
+use crate::{admin, admission_ticket, event, layout, order, payment, person, queue, realtime, seat, ticket};
 
 /// Under which prefixes every route answers: the document's own, and the one of its clients.
 pub(crate) const PREFIXES: [&str; 2] = ["/api/v1", "/api"];
@@ -12,6 +12,7 @@ pub fn configure(cfg: &mut ServiceConfig) {
     cfg.configure(event::routes).configure(ticket::routes).configure(seat::routes).configure(person::routes);
     cfg.configure(order::routes).configure(payment::routes).configure(admission_ticket::routes);
     cfg.configure(layout::routes).configure(admin::routes).configure(queue::routes);
+    cfg.configure(realtime::routes);
 }
 
 /// The API document.
@@ -60,8 +61,23 @@ pub fn configure(cfg: &mut ServiceConfig) {
         queue::audit::show_audit,
         queue::admin::show::show_room,
         queue::admin::change::change_room,
-        queue::admin::clear::clear_room
+        queue::admin::clear::clear_room,
+        realtime::mount::open,
+        realtime::mount::say
     ),
+    components(schemas(
+        realtime::message::RoomInfo,
+        realtime::message::SeatChanged,
+        realtime::message::SeatUpdate<'static>,
+        realtime::message::TicketUpdated,
+        realtime::message::QueueUpdated,
+        realtime::message::EntryAllowed,
+        realtime::message::TicketsOffered,
+        realtime::message::QueueCleared,
+        realtime::message::SessionRestored,
+        realtime::message::Refetch,
+        realtime::message::Refused<'static>
+    )),
     tags(
         (name = "events", description = "What takes place, and when it is sold"),
         (name = "tickets", description = "What is sold by quantity"),
@@ -69,7 +85,8 @@ pub fn configure(cfg: &mut ServiceConfig) {
         (name = "reservations", description = "What a person has reserved: five minutes to pay, and giving it back"),
         (name = "queue", description = "The waiting room: strict order, and nobody past it"),
         (name = "payments", description = "Money for a reservation: tickets, or back"),
-        (name = "admin", description = "What organizers do with their own events, and admins with everybody's")
+        (name = "admin", description = "What organizers do with their own events, and admins with everybody's"),
+        (name = "socket.io", description = "What happens while people look")
     )
 )]
 pub struct Api;

@@ -20,6 +20,7 @@ pub mod revoke;
 pub mod seen;
 pub mod store;
 pub mod ticket;
+pub mod verify;
 
 use actix_web::web::{self, ServiceConfig};
 
@@ -36,7 +37,8 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(web::resource("/.well-known/jwks.json").get(keys::jwks))
         .service(web::resource("/internal/revocations").get(revocations::revocations))
         .service(web::resource("/internal/logins/seen").post(seen::seen))
-        .service(web::resource("/internal/ws-tickets/redeem").post(ticket::redeem));
+        .service(web::resource("/internal/ws-tickets/redeem").post(ticket::redeem))
+        .service(web::resource("/internal/tokens/verify").post(verify::verify));
     for prefix in ALIASES {
         cfg.service(web::resource(format!("{prefix}/login")).post(login::login))
             .service(web::resource(format!("{prefix}/logout")).post(logout::logout))

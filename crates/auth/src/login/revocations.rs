@@ -1,10 +1,11 @@
-//! `GET /internal/revocations`: what a gateway that starts, or missed a notice, must know.
+//! `GET /internal/revocations`: what a gateway, or another that has connections to close, must know when it starts or
+//! missed a notice.
 
 use actix_web::{
     HttpResponse,
     web::{Data, Query},
 };
-use chassis::{principal::GatewayPeer, problem::Outcome};
+use chassis::{principal::DoorkeeperPeer, problem::Outcome};
 use chrono::Duration;
 use domain::contract::{Revocations, RevocationsSince};
 
@@ -17,7 +18,7 @@ const OVERLAP: Duration = Duration::seconds(15);
 /// Lists the logins whose tokens must be refused: all of them, or those that ended since a time.
 pub async fn revocations(
     app: Data<App>,
-    _gateway: GatewayPeer,
+    _doorkeeper: DoorkeeperPeer,
     query: Query<RevocationsSince>,
 ) -> Outcome<HttpResponse> {
     let now = app.ground.clock.now();

@@ -31,6 +31,7 @@ mod schema;
 mod sessions;
 mod tickets;
 mod timing;
+mod token_verification;
 
 use auth::{
     config::{AuthConfig, ServicesConfig},

@@ -63,5 +63,10 @@ pub(super) const ROUTES: &[Route] = &[
     on(PATCH, "/api/v1/admin/reservations/{id}/status", Person),
     on(GET, "/api/v1/admin/dashboard/stats", Person),
     on(POST, "/api/v1/admin/checkin", Person),
-    on(GET.and(POST), "/socket.io", Optional).kind(Kind::Socket).sticky().body(POLL_BODY).patience(LONG),
+    on(GET.and(POST), "/socket.io", Optional)
+        .kind(Kind::Socket)
+        .sticky()
+        .body(POLL_BODY)
+        .patience(LONG)
+        .forgetting_stale_cookies(),
 ];

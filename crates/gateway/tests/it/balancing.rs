@@ -149,3 +149,46 @@ async fn five_errors_in_a_row_are_enough() {
     }
     assert_eq!((bad.get(), well.get()), (5, 25));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn polls_of_one_client_go_to_one_replica_and_new_sockets_are_spread() {
+    let mut addresses = Vec::new();
+    for name in ["one", "two"] {
+        // Answers and leaves: the handshake of a WebSocket has no end to wait for.
+        let addr = by_hand(move |mut stream, _, _| async move {
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 3\r\nconnection: close\r\n\r\n{name}");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        });
+        addresses.push(addr.await);
+    }
+    let stage = Setting::default().with(Service::Ticketing, &addresses).start().await;
+    let nobody = stage.anonymous();
+    let ask = |query: &'static str, upgrade: bool| {
+        let mut request = nobody.request(Method::GET, &format!("/socket.io/?EIO=4&{query}"));
+        if upgrade {
+            request = request
+                .header("connection", "upgrade")
+                .header("upgrade", "websocket")
+                .header("sec-websocket-version", "13")
+                .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+        }
+        async move { Answer::of(request).await.assert_status(200).text }
+    };
+    let home = ask("transport=polling", false).await;
+    for _ in 0..6 {
+        assert_eq!(ask("transport=polling&sid=a", false).await, home);
+        assert_eq!(ask("transport=websocket&sid=a", true).await, home);
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..6 {
+        seen.insert(ask("transport=websocket", true).await);
+    }
+    assert_eq!(seen.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stale_cookie_does_not_keep_a_socket_out_that_says_itself_who_it_is() {
+    let stage = Setting::default().start().await;
+    let request = stage.anonymous().request(Method::GET, "/socket.io/?EIO=4&transport=polling");
+    Answer::of(request.header("cookie", "maru_at=stale")).await.assert_status(200);
+}

@@ -5,7 +5,8 @@ use std::time::Duration;
 use chassis::client::CallError;
 use domain::{
     contract::{
-        LoginSeen, LoginsNoted, LoginsSeen, Revocations, RevocationsSince, StreamTicket, TicketRedemption, UserCard,
+        LoginSeen, LoginsNoted, LoginsSeen, Revocations, RevocationsSince, StreamTicket, TicketRedemption,
+        TokenVerification, UserCard, VerifiedToken,
     },
     ids::UserId,
     principal::{Principal, Service},
@@ -89,8 +90,10 @@ async fn what_is_for_the_gateway_is_for_nobody_else() {
     let path = ["internal", "ws-tickets", "redeem"];
     for caller in [Service::Session, Service::Ticketing, Service::Emotion, Service::Memo, Service::Auth] {
         let peer = auth.as_seen_by(caller);
-        let revocations: Result<Revocations, _> = peer.get(None, &["internal", "revocations"]).await;
-        assert!(is_not_found(&revocations), "{caller}");
+        if caller != Service::Ticketing {
+            let revocations: Result<Revocations, _> = peer.get(None, &["internal", "revocations"]).await;
+            assert!(is_not_found(&revocations), "{caller}");
+        }
         let seen: Result<LoginsNoted, _> =
             peer.post(None, &["internal", "logins", "seen"], &LoginsSeen::default()).await;
         assert!(is_not_found(&seen), "{caller}");
@@ -103,6 +106,24 @@ async fn what_is_for_the_gateway_is_for_nobody_else() {
     // Nobody has used it up.
     let holder: Principal = auth.as_seen_by(Service::Gateway).post(None, &path, &ticket).await.unwrap();
     assert_eq!(holder, kim);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_ticketing_service_learns_whose_a_token_is_and_that_its_login_has_ended() {
+    let house = House::open().await;
+    let auth = house.open_auth().await;
+    let (kim, made) = register(&auth, "kim@example.com").await;
+    let ticketing = auth.as_seen_by(Service::Ticketing);
+    let path = ["internal", "tokens", "verify"];
+    let token = TokenVerification { token: made.text("/access_token").to_owned() };
+    let verified: VerifiedToken = ticketing.post(None, &path, &token).await.unwrap();
+    assert_eq!(verified.principal, kim);
+    let unknown: Result<VerifiedToken, _> =
+        ticketing.post(None, &path, &TokenVerification { token: "made-up".to_owned() }).await;
+    assert!(matches!(unknown, Err(CallError::Refused(view)) if view.status == 401 && view.code == "invalid_token"));
+    auth.as_principal(kim).post("/auth/logout", json!({})).await.assert_status(200);
+    let revocations: Revocations = ticketing.get(None, &["internal", "revocations"]).await.unwrap();
+    assert!(revocations.revoked.iter().any(|revoked| revoked.login_id == kim.login_id));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

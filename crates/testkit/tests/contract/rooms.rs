@@ -200,6 +200,13 @@ fn serve_ticketing(stage: Stage) -> Room {
             ticket_secret: SecretString::from(SECRET),
             ticket_secret_previous: None,
         },
+        timezone: chrono_tz::Asia::Seoul,
+        realtime: ticketing::realtime::RealtimeConfig {
+            signing: stage.signing_config(),
+            auth_urls: Urls(vec!["http://127.0.0.1:1".parse().unwrap()]),
+            socket_ping_interval: Duration::from_secs(25),
+            socket_ping_timeout: Duration::from_secs(20),
+        },
     };
     let app = stage.serve(ticketing::build(config, stage.clock.clone()).unwrap());
     Room { service: Service::Ticketing, stage, app }

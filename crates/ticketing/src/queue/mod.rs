@@ -15,7 +15,7 @@ pub mod heartbeat;
 pub mod leave;
 mod ledger;
 pub mod log;
-pub mod presence;
+mod presence;
 mod room;
 mod rooms;
 mod script;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chassis::pg::Pg;
+use chassis::{peers::Urls, pg::Pg};
 use deadpool_redis::redis;
 use diesel::{QueryableByName, sql_query, sql_types::BigInt};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
@@ -19,6 +19,7 @@ use ticketing::{
     config::TicketingConfig,
     notice::{FIELD, Notice, STREAM},
     queue::config::QueueConfig,
+    realtime::RealtimeConfig,
     seat::{
         layout::{LayoutConfig, Section},
         store,
@@ -183,6 +184,12 @@ pub(crate) fn config(stage: &Stage) -> TicketingConfig {
             queue_ttl: Duration::from_mins(5),
             queue_claim_ttl: Duration::from_mins(1),
             queue_recovery: Duration::from_millis(300),
+        },
+        realtime: RealtimeConfig {
+            signing: stage.signing_config(),
+            auth_urls: Urls(vec!["http://127.0.0.1:1".parse().unwrap()]),
+            socket_ping_interval: Duration::from_secs(25),
+            socket_ping_timeout: Duration::from_secs(20),
         },
     }
 }

@@ -31,6 +31,7 @@ mod search;
 mod seed;
 mod settle;
 mod shed;
+mod sockets;
 mod stock;
 mod tickets;
 mod verify;

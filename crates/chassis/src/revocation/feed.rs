@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use chassis::{client::Peer, lifecycle::Lifecycle, redis::Redis};
 use domain::{
     contract::{self, REVOCATIONS, Revocation, RevocationsSince},
     time::Instant as Wall,
@@ -21,6 +20,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::Revocations;
+use crate::{client::Peer, lifecycle::Lifecycle, redis::Redis};
 
 /// How often the auth service is asked; the longest a logout can go unnoticed when Redis is away.
 const ASK_EVERY: Duration = Duration::from_secs(5);

@@ -1,4 +1,5 @@
-//! Logins that ended before their tokens: refused here within a second, their open connections closed.
+//! Logins that ended before their tokens: refused within a second by whoever keeps this memory, their open connections
+//! closed. The gateway keeps it, and so does a service whose clients show their tokens where the gateway does not look.
 //!
 //! The auth service's rows are the truth. This memory is filled from it at start and every few seconds, and Redis pushes
 //! what happens in between; an entry is dropped when no token of its login is valid any more.
@@ -10,11 +11,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
-use chassis::clock::Clock;
 use chrono::{DateTime, Utc};
 use domain::{contract::Revocation, ids::LoginId};
 pub use feed::Feed;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
 
 /// The memory; clones share it.
 #[derive(Clone)]
@@ -25,6 +28,7 @@ struct Inner {
     stopping: CancellationToken,
     revoked: RwLock<HashMap<LoginId, DateTime<Utc>>>,
     open: Mutex<HashMap<LoginId, Open>>,
+    changes: watch::Sender<()>,
 }
 
 /// The open connections of one login.
@@ -36,7 +40,13 @@ struct Open {
 impl Revocations {
     /// Starts with nothing revoked; whatever is watched ends when `stopping` is cancelled.
     pub fn new(clock: Clock, stopping: CancellationToken) -> Self {
-        Self(Arc::new(Inner { clock, stopping, revoked: RwLock::default(), open: Mutex::default() }))
+        Self(Arc::new(Inner {
+            clock,
+            stopping,
+            revoked: RwLock::default(),
+            open: Mutex::default(),
+            changes: watch::Sender::new(()),
+        }))
     }
 
     /// Returns whether a login has ended.
@@ -58,6 +68,14 @@ impl Revocations {
         }
         let open = self.open();
         ended.iter().filter_map(|login_id| open.get(login_id)).for_each(|open| open.ended.cancel());
+        if !ended.is_empty() {
+            self.0.changes.send_replace(());
+        }
+    }
+
+    /// Tells whenever more logins have ended: for whoever has many connections, and looks through them then.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.0.changes.subscribe()
     }
 
     /// Drops what needs no remembering any more.
