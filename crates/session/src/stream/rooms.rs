@@ -34,7 +34,7 @@ const COMPARE_EVERY: Duration = Duration::from_secs(2);
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often old events are deleted.
 const PRUNE_EVERY: Duration = Duration::from_mins(10);
-/// Most viewers of one replica, at about 22 KB each (`maru-bench viewers`).
+/// Most viewers of one replica, at about 18 KB each (`maru-bench viewers`).
 const VIEWERS_MAX: usize = 20_000;
 
 /// The rooms of this process; clones share them.
