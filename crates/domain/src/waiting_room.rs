@@ -9,17 +9,11 @@ pub mod estimate;
 pub mod settings;
 pub mod ticket;
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::fault::{Fault, Kind, Violations};
 
-/// How long a place is kept for somebody who is not heard of, in line and inside.
-pub const TTL: Duration = Duration::from_mins(5);
-/// How long somebody who was let in may take to notice. Shorter than [`TTL`]: others wait for the place.
-pub const CLAIM: Duration = Duration::from_mins(1);
 /// How many numbers lie between two people who join one after the other, so that who steps back fits in between.
 pub const SPACING: i64 = 1_024;
 /// Most places that somebody may step back at once.

@@ -160,6 +160,8 @@ diesel::table! {
         log_hash -> Binary,
         log_incarnation -> Int4,
         log_change -> Int8,
+        inside -> Int8,
+        seq -> Int8,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Whether what the database says of stock, seats, holds, limits and payments fits together.
+//! Whether what the database says of stock, seats, holds, limits, payments and admissions fits together.
 //!
 //! Looks at a live database as of one instant, and changes nothing. Every check counts what should not be there, so all
 //! counts are zero while everything is sound. A hold whose time has passed and which nobody has cleaned up is sound.
@@ -9,10 +9,13 @@ use chassis::problem::{Outcome, Problem};
 use diesel::{QueryableByName, sql_query, sql_types::BigInt};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use crate::{app::App, payment};
+use crate::{app::App, payment, queue::log};
 
 /// Longest a check may run, milliseconds: it reads whole tables, which no request does.
 const PATIENCE_MS: u32 = 600_000;
+
+/// The check that no query can make.
+const BROKEN_LOGS: &str = "waiting rooms whose admission log has a flaw, or ends elsewhere than they say";
 
 /// One thing that must hold, and how often it does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,6 +148,7 @@ pub async fn check(conn: &mut AsyncPgConnection, most_per_event: usize) -> Outco
                 let Counted { count } = sql_query(query).bind::<BigInt, _>(most).get_result(conn).await?;
                 findings.push(Finding { name, count });
             }
+            findings.push(Finding { name: BROKEN_LOGS, count: log::count_broken(conn).await? });
             Outcome::Ok(findings)
         })
         .await

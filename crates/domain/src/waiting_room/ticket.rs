@@ -3,8 +3,6 @@
 //! The order of a line lives where it may be lost. Whoever holds a ticket gets the old place back then, and only then:
 //! a ticket is worth nothing while the line it was written in still stands, because the line itself knows its people.
 
-use std::time::Duration;
-
 use uuid::Uuid;
 
 use crate::ids::{EventId, UserId};
@@ -29,19 +27,6 @@ pub struct QueueTicket {
     pub seq: i64,
     /// When its owner was heard of, milliseconds since 1970 by the line's own clock.
     pub seen_at_ms: i64,
-}
-
-/// The line that a ticket is shown to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CurrentLine {
-    /// Which line it is.
-    pub generation: u32,
-    /// How often its memory was begun anew.
-    pub incarnation: u32,
-    /// The last number it has given.
-    pub last_seq: i64,
-    /// When the memory before was last known to be whole, milliseconds since 1970.
-    pub lost_at_ms: i64,
 }
 
 impl QueueTicket {
@@ -76,17 +61,6 @@ impl QueueTicket {
         };
         (*version == VERSION && ticket.seq > 0).then_some(ticket)
     }
-
-    /// Returns whether the ticket gives its place back. Either the line's memory was lost after it was written, and at
-    /// that time its owner had not been silent for longer than `ttl`; or the line does not remember to have given the
-    /// number, because it was continued from a copy that lagged behind.
-    pub fn restores(&self, line: CurrentLine, ttl: Duration) -> bool {
-        let ttl_ms = i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX);
-        let lost_with_all =
-            self.incarnation < line.incarnation && self.seen_at_ms.saturating_add(ttl_ms) >= line.lost_at_ms;
-        let lost_with_some = self.incarnation == line.incarnation && self.seq > line.last_seq;
-        self.generation == line.generation && (lost_with_all || lost_with_some)
-    }
 }
 
 #[cfg(test)]
@@ -94,27 +68,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    fn ticket(generation: u32, incarnation: u32, seen_at_ms: i64) -> QueueTicket {
-        let (event_id, user_id) = (EventId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2)));
-        QueueTicket { event_id, user_id, generation, incarnation, seq: 7, seen_at_ms }
-    }
-
-    #[test]
-    fn a_ticket_restores_only_what_was_lost() {
-        let ttl = Duration::from_secs(300);
-        let line = CurrentLine { generation: 2, incarnation: 5, last_seq: 7, lost_at_ms: 1_000_000 };
-        assert!(ticket(2, 4, 1_000_000).restores(line, ttl));
-        // The line still stands: who is not in it has left, was let in, or was silent for too long.
-        assert!(!ticket(2, 5, 1_000_000).restores(line, ttl));
-        // It stands, and has forgotten its last numbers.
-        assert!(ticket(2, 5, 0).restores(CurrentLine { last_seq: 6, ..line }, ttl));
-        // Somebody emptied the room.
-        assert!(!ticket(1, 4, 1_000_000).restores(line, ttl));
-        // Silent for longer than a place is kept, when the line was lost.
-        assert!(ticket(2, 4, 700_000).restores(line, ttl));
-        assert!(!ticket(2, 4, 699_999).restores(line, ttl));
-    }
 
     proptest! {
         #[test]

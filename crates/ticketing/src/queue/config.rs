@@ -5,6 +5,9 @@ use std::time::Duration;
 use chassis::config::{Faults, parse_duration};
 use clap::Args;
 
+/// Shortest that a place is kept for somebody who is not heard of: those who are heard of are only reported to Redis every
+/// twenty seconds, and sockets every thirty.
+const SHORTEST_TTL: Duration = Duration::from_mins(1);
 /// Longest that a place is kept for somebody who is not heard of.
 const LONGEST_TTL: Duration = Duration::from_hours(1);
 
@@ -31,8 +34,8 @@ impl QueueConfig {
         if !(10..=1_000).contains(&self.queue_tick_ms) {
             faults.add("QUEUE_TICK_MS", "must be between 10 and 1000");
         }
-        if self.queue_ttl.is_zero() || self.queue_ttl > LONGEST_TTL {
-            faults.add("QUEUE_TTL", "must be between 1s and 1h");
+        if self.queue_ttl < SHORTEST_TTL || self.queue_ttl > LONGEST_TTL {
+            faults.add("QUEUE_TTL", "must be between 1m and 1h");
         }
         if self.queue_claim_ttl.is_zero() || self.queue_claim_ttl > self.queue_ttl {
             faults.add("QUEUE_CLAIM_TTL", "must be between 1s and QUEUE_TTL");

@@ -13,7 +13,7 @@ use domain::{ids::EventId, locale::Text};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::rooms::is_off;
+use super::{rooms::is_off, script::Leaving};
 use crate::app::App;
 
 const LEFT: Text = Text::new("대기열에서 나왔습니다.", "You have left the waiting room.");
@@ -46,7 +46,7 @@ pub async fn leave(
 ) -> Outcome<HttpResponse> {
     let (room, facts) = app.queue.event(*event_id).await?;
     if !is_off(&facts) {
-        app.queue.leave(&room, person.0.user_id).await?;
+        app.queue.leave(&room, person.0.user_id, Leaving::Anywhere).await?;
     }
     Ok(HttpResponse::Ok().json(LeftView { message: LEFT.in_locale(language.0) }))
 }

@@ -14,7 +14,7 @@ use super::{
     room::Room,
     rooms::{LineChange, WaitingRooms, is_over},
     script::Tick,
-    store::{self, Report},
+    store::{self, Line, Report},
 };
 
 /// How often the loop comes round; people who were let in are in the log after about that time.
@@ -91,7 +91,7 @@ async fn write_log(rooms: &WaitingRooms, room: &Room, tick: &Tick) -> Outcome<()
         None => log::last_change(&mut *rooms.0.pg.conn().await?, writer).await?,
     };
     while logged < tick.last_change {
-        let (admissions, read) = rooms.0.scripts.admissions(&room.keys, logged, CHANGES).await?;
+        let (admissions, read) = rooms.0.scripts.admissions(&room.keys, logged, tick.last_change, CHANGES).await?;
         if read == logged {
             break;
         }
@@ -117,15 +117,17 @@ async fn report(rooms: &WaitingRooms, room: &Room, tick: &Tick) -> Outcome<()> {
         fence: tick.fence,
         alive_at_ms: numbers.now_ms,
         waiting: numbers.waiting,
+        inside: numbers.active,
         seq: numbers.seq,
         ceiling: tick.ceiling,
+        change: tick.last_change,
     };
     let mut conn = rooms.0.pg.conn().await?;
     let Some(line) = store::report(&mut conn, room.event_id, report).await? else {
         let current = store::find(&mut conn, room.event_id).await?;
         drop(conn);
-        if current.is_none_or(|line| line.incarnation > i32::try_from(numbers.incarnation).unwrap_or_default()) {
-            // This order is of the past: numbers behind it have been given since.
+        if is_of_the_past(rooms, room, numbers.incarnation, current.as_ref()).await? {
+            tracing::warn!(event_id = %room.event_id, incarnation = numbers.incarnation, "a waiting room begins anew");
             rooms.0.scripts.wipe(&room.keys, numbers.incarnation).await?;
             rooms.unregister(room.event_id).await?;
             room.memory().forget_all();
@@ -136,6 +138,19 @@ async fn report(rooms: &WaitingRooms, room: &Room, tick: &Tick) -> Outcome<()> {
     rooms.tell(room, &line).await?;
     rooms.register(room.event_id).await?;
     finish(rooms, room, tick).await
+}
+
+/// Returns whether an order that may not be reported is an old one: another has begun since, or it is a copy that Redis
+/// brought back and knows less than was reported of it. Numbers that it does not know of were given.
+async fn is_of_the_past(rooms: &WaitingRooms, room: &Room, incarnation: u32, line: Option<&Line>) -> Outcome<bool> {
+    let Some(line) = line else { return Ok(true) };
+    if line.incarnation != store::whole(incarnation)? {
+        return Ok(line.incarnation > store::whole(incarnation)?);
+    }
+    // Looked at after the line, so that whatever this does not know was lost; not leading any more is the other reason.
+    let Some(now) = rooms.0.scripts.tick(&room.keys, &rooms.0.holder, false, -1).await? else { return Ok(false) };
+    let knows_less = now.fence < line.fence || now.numbers.seq < line.seq || now.last_change < line.log_change;
+    Ok(now.leads && now.numbers.incarnation == incarnation && knows_less)
 }
 
 /// Sends everybody away when nothing is sold any more, and closes a room that has been empty for long: by then every

@@ -18,11 +18,14 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::ids::{EventId, UserId};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::script::Admission;
 
 /// What the first entry of a log is sealed by.
 pub const BEGINNING: [u8; 32] = [0; 32];
+/// Entries that are checked at once.
+const PAGE: i64 = 10_000;
 
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Eq, QueryableByName)]
@@ -104,17 +107,21 @@ impl Entry {
 }
 
 /// Checks entries that follow one another: no gap, every seal right, and nobody let in before somebody in front of them.
-///
-/// # Errors
-/// Returns the first flaw.
-pub fn verify(event_id: EventId, entries: &[Entry]) -> Result<(), Flaw> {
-    let mut before: Option<&Entry> = None;
-    let mut highest: Option<(i32, i64)> = None;
-    for entry in entries {
-        let (index, prev_hash) = before.map_or_else(
-            || (entry.index, if entry.index == 1 { BEGINNING.as_slice() } else { entry.prev_hash.as_slice() }),
-            |before| (before.index + 1, before.hash.as_slice()),
-        );
+#[derive(Debug, Default)]
+struct Checker {
+    /// Index and seal of the last entry.
+    before: Option<(i64, Vec<u8>)>,
+    /// Generation and number of the last who was not let in out of turn.
+    highest: Option<(i32, i64)>,
+}
+
+impl Checker {
+    fn take(&mut self, event_id: EventId, entry: &Entry) -> Result<(), Flaw> {
+        let (index, prev_hash) = match &self.before {
+            Some((index, hash)) => (index + 1, hash.as_slice()),
+            None if entry.index == 1 => (1, BEGINNING.as_slice()),
+            None => (entry.index, entry.prev_hash.as_slice()),
+        };
         if entry.index != index {
             return Err(Flaw::Gap(index));
         }
@@ -123,14 +130,62 @@ pub fn verify(event_id: EventId, entries: &[Entry]) -> Result<(), Flaw> {
         }
         if !entry.restored {
             let place = (entry.generation, entry.seq);
-            if highest.is_some_and(|highest| place <= highest) {
+            if self.highest.is_some_and(|highest| place <= highest) {
                 return Err(Flaw::OutOfOrder(index));
             }
-            highest = Some(place);
+            self.highest = Some(place);
         }
-        before = Some(entry);
+        self.before = Some((entry.index, entry.hash.clone()));
+        Ok(())
     }
-    Ok(())
+}
+
+/// Checks entries that follow one another.
+///
+/// # Errors
+/// Returns the first flaw.
+pub fn verify(event_id: EventId, entries: &[Entry]) -> Result<(), Flaw> {
+    let mut checker = Checker::default();
+    entries.iter().try_for_each(|entry| checker.take(event_id, entry))
+}
+
+/// Counts the logs with a flaw, and those that end elsewhere than their waiting room says.
+///
+/// # Errors
+/// Returns a problem when the database is away.
+pub async fn count_broken(conn: &mut AsyncPgConnection) -> Outcome<i64> {
+    let ends: Vec<Ending> =
+        sql_query("SELECT event_id, log_index, log_hash FROM waiting_rooms ORDER BY event_id").load(conn).await?;
+    let mut broken = 0;
+    for end in ends {
+        broken += i64::from(!is_whole(conn, &end).await?);
+    }
+    Ok(broken)
+}
+
+async fn is_whole(conn: &mut AsyncPgConnection, end: &Ending) -> Outcome<bool> {
+    let event_id = EventId(end.event_id);
+    let mut checker = Checker { before: Some((0, BEGINNING.to_vec())), highest: None };
+    loop {
+        let read = checker.before.as_ref().map_or(0, |(index, _)| *index);
+        let entries = list(conn, event_id, read, PAGE).await?;
+        if entries.is_empty() {
+            return Ok(checker.before.is_some_and(|before| before == (end.log_index, end.log_hash.clone())));
+        }
+        if entries.iter().any(|entry| checker.take(event_id, entry).is_err()) {
+            return Ok(false);
+        }
+    }
+}
+
+#[derive(QueryableByName)]
+struct Ending {
+    #[diesel(sql_type = SqlUuid)]
+    event_id: Uuid,
+    #[diesel(sql_type = BigInt)]
+    log_index: i64,
+    #[diesel(sql_type = Binary)]
+    log_hash: Vec<u8>,
 }
 
 #[derive(QueryableByName)]

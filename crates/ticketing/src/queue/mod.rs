@@ -70,11 +70,11 @@ pub fn bought(app: &App, reservation: ReservationId) {
     });
 }
 
-/// Gives the place of somebody inside to the next.
+/// Gives the place of somebody inside to the next. Who waits again by now does so for another purchase, and goes on.
 ///
 /// # Errors
 /// 503 while Redis is away; time gives the place on then.
 pub async fn left(app: &App, event_id: EventId, user_id: UserId) -> Outcome<()> {
     let (room, facts) = app.queue.event(event_id).await?;
-    if rooms::is_off(&facts) { Ok(()) } else { app.queue.leave(&room, user_id).await }
+    if rooms::is_off(&facts) { Ok(()) } else { app.queue.leave(&room, user_id, script::Leaving::Inside).await }
 }

@@ -12,10 +12,11 @@
 --      numbers  hash: the number of each person inside; behind 'u' until they have noticed that they were let in
 --      missed   hash: the number of who did not notice in time; they may come back to it once
 --      restored set: numbers that were given back once, and will not be again
+--      opening  string: who begins the order anew, while they do
 -- ARGV what to do, TTL ms, time to notice ms, then what each step wants
 
 local meta, queue, seen, active, buckets = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local changes, numbers, missed, restored = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
+local changes, numbers, missed, restored, opening = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local step, ttl, claim = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 
 local SPACING = 1024            -- as in domain::waiting_room
@@ -283,6 +284,7 @@ if step == 'join' or step == 'look' or step == 'enter' then
 end
 
 -- People whose requests or sockets were heard of: says of each whether they are inside (a), in line (q) or neither (-).
+-- Somebody who was let in and has not asked since is not kept inside by a socket that nobody looks at.
 if step == 'touch' then
   local s = settings()
   if not s then return { 'cold', { now }, {} } end
@@ -290,15 +292,16 @@ if step == 'touch' then
   for i = 4, #ARGV do users[#users + 1] = ARGV[i] end
   local inside = redis.call('ZMSCORE', active, unpack(users))
   local heard = redis.call('ZMSCORE', seen, unpack(users))
+  local kept = redis.call('HMGET', numbers, unpack(users))
   local stay, wait = {}, {}
   for i, user in ipairs(users) do
     states[i] = '-'
     if inside[i] and tonumber(inside[i]) > now then
       states[i] = 'a'
-      stay[#stay + 1] = int(now + ttl)
-      stay[#stay + 1] = user
-      local number = redis.call('HGET', numbers, user)
-      if number and string.sub(number, 1, 1) == 'u' then redis.call('HSET', numbers, user, string.sub(number, 2)) end
+      if not kept[i] or string.sub(kept[i], 1, 1) ~= 'u' then
+        stay[#stay + 1] = int(now + ttl)
+        stay[#stay + 1] = user
+      end
     elseif heard[i] and tonumber(heard[i]) > now - ttl then
       states[i] = 'q'
       wait[#wait + 1] = int(now)
@@ -310,12 +313,13 @@ if step == 'touch' then
   return { 'open', { now }, states }
 end
 
--- Goes, from the line or from inside; the place is the next one's at once.
+-- Goes, from the line or from inside, or only from inside; the place is the next one's at once.
 if step == 'leave' then
   local s = settings()
   if not s then return cold() end
   local user = ARGV[4]
   local seq = redis.call('ZSCORE', queue, user)
+  if seq and ARGV[5] == 'inside' then return place('queued', s, tonumber(seq), -1, 0) end
   if seq then take_out({ user }, { tonumber(seq) }) end
   local was_inside = redis.call('ZREM', active, user)
   redis.call('HDEL', numbers, user)
@@ -357,13 +361,21 @@ if step == 'defer' then
   return place('queued', s, new, redis.call('ZRANK', queue, user), 0)
 end
 
--- Begins the order anew, unless somebody else has, or this call comes so late that it may be of the past.
-if step == 'open' then
+-- Claims to begin the order anew: the database is asked for numbers meanwhile, by nobody else.
+if step == 'claim' then
   if redis.call('EXISTS', meta) == 1 then return { 'open', { now }, {} } end
-  if now > tonumber(ARGV[4]) + 5000 then return { 'late', { now }, {} } end
-  redis.call('DEL', queue, seen, active, buckets, changes, numbers, missed, restored)
+  if redis.call('SET', opening, ARGV[4], 'NX', 'PX', ARGV[5]) then return { 'claimed', { now }, {} } end
+  return { 'taken', { now }, {} }
+end
+
+-- Begins the order anew, unless the claim to do so has passed to somebody else. While the memory before may still be
+-- missed by people who had a place, nobody is let in before they could bring it back.
+if step == 'open' then
+  if redis.call('EXISTS', meta) == 1 or redis.call('GET', opening) ~= ARGV[4] then return { 'late', { now }, {} } end
+  local recovers = tonumber(ARGV[10]) + ttl > now and now + tonumber(ARGV[11]) or 0
+  redis.call('DEL', queue, seen, active, buckets, changes, numbers, missed, restored, opening)
   redis.call('HSET', meta, 'incarnation', ARGV[5], 'generation', ARGV[6], 'seq', ARGV[7], 'ceiling', ARGV[8],
-    'fence', ARGV[9], 'lost', ARGV[10], 'recovers', int(now + tonumber(ARGV[11])), 'version', ARGV[12],
+    'fence', ARGV[9], 'lost', ARGV[10], 'recovers', int(recovers), 'version', ARGV[12],
     'mode', ARGV[13], 'threshold', ARGV[14], 'interval', ARGV[15], 'paused', ARGV[16], 'opens', ARGV[17],
     'tat', '0', 'changes', '0', 'called', '0', 'holder', '', 'leased', '0')
   return { 'open', { now }, {} }
@@ -389,7 +401,9 @@ if step == 'tell' then
       'paused', ARGV[10], 'opens', ARGV[11])
     s = settings()
   end
-  for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, 86400000) end
+  for _, key in ipairs(KEYS) do
+    if key ~= opening then redis.call('PEXPIRE', key, 86400000) end
+  end
   clear_out(BATCH)
   return place('open', s, sent_away, is_another, 0, call_next(s, BATCH))
 end

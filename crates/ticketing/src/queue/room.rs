@@ -45,8 +45,8 @@ pub(super) struct Room {
     pub(super) keys: Keys,
     /// Held while the order in Redis is begun anew, so that a hundred requests do that once.
     pub(super) opening: tokio::sync::Mutex<()>,
-    /// How often that was done here.
-    pub(super) opened: AtomicU64,
+    /// How often that was tried here.
+    pub(super) tried: AtomicU64,
     memory: Mutex<Memory>,
 }
 
@@ -143,7 +143,7 @@ impl Room {
             event_id,
             keys,
             opening: tokio::sync::Mutex::default(),
-            opened: AtomicU64::new(0),
+            tried: AtomicU64::new(0),
             memory: Mutex::new(memory),
         }
     }
@@ -178,7 +178,9 @@ impl Memory {
             known.reported = now;
             self.touched.insert(user_id);
         }
-        let numbers = Numbers { seq, rank: position - 1, ..picture.tick.numbers };
+        // Somebody who has joined since the line was looked at is one of those who wait.
+        let waiting = picture.tick.numbers.waiting.max(position);
+        let numbers = Numbers { seq, rank: position - 1, waiting, ..picture.tick.numbers };
         Some(Seen { standing, position, numbers })
     }
 

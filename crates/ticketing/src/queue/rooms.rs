@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -30,7 +33,7 @@ use uuid::Uuid;
 use super::{
     config::QueueConfig,
     room::{Room, Seen},
-    script::{Ask, Keys, Numbers, Place, Scripts, State},
+    script::{Ask, Keys, Leaving, Numbers, Place, Scripts, State},
     store::{self, Facts},
     ticket,
 };
@@ -40,8 +43,11 @@ use crate::notice::{Notice, Notices};
 const FACTS_LIFE: Duration = Duration::from_secs(1);
 /// How long it still counts while the database is away: a line moves on without it.
 const FACTS_STALE: Duration = Duration::from_mins(1);
-/// Times that a step is tried: an order may have to be begun, and a block of numbers taken, before it can be made.
-const TRIES: u8 = 4;
+/// How long a step is tried: an order may have to be begun, by this replica or another, and a block of numbers taken,
+/// before it can be made.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long to wait for another replica that begins an order.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The waiting rooms of this process; clones share them.
 #[derive(Clone)]
@@ -73,6 +79,8 @@ pub(super) struct Inner {
     pub(super) notices: Notices,
     pub(super) config: QueueConfig,
     pub(super) holder: String,
+    /// How often this replica claimed to begin an order: each claim has another name.
+    claims: AtomicU64,
     mac: Mac,
     rooms: Mutex<HashMap<EventId, Arc<Room>>>,
 }
@@ -83,7 +91,17 @@ impl WaitingRooms {
         let (redis, pg) = (ground.redis.clone(), ground.pg.clone());
         let scripts = Scripts::new(redis.clone(), &config);
         let holder = ground.clock.uuid().to_string();
-        Self(Arc::new(Inner { scripts, redis, pg, notices, config, holder, mac, rooms: Mutex::default() }))
+        Self(Arc::new(Inner {
+            scripts,
+            redis,
+            pg,
+            notices,
+            config,
+            holder,
+            claims: AtomicU64::new(0),
+            mac,
+            rooms: Mutex::default(),
+        }))
     }
 
     /// Returns the room of an event.
@@ -200,8 +218,8 @@ impl WaitingRooms {
     }
 
     /// Lets somebody go; their place is the next one's at once.
-    pub(super) async fn leave(&self, room: &Room, user_id: UserId) -> Outcome<()> {
-        let place = self.0.scripts.leave(&room.keys, user_id).await?;
+    pub(super) async fn leave(&self, room: &Room, user_id: UserId, from: Leaving) -> Outcome<()> {
+        let place = self.0.scripts.leave(&room.keys, user_id, from).await?;
         room.memory().forget(user_id);
         self.call(room.event_id, &place.called).await;
         Ok(())
@@ -218,11 +236,12 @@ impl WaitingRooms {
 
     /// Makes a step until it is made, mending what is missing in between.
     async fn until_done(&self, room: &Room, step: impl AsyncFn() -> Outcome<Place>) -> Outcome<Place> {
-        for _ in 0..TRIES {
-            let opened = room.opened.load(Ordering::Acquire);
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            let tried = room.tried.load(Ordering::Acquire);
             let place = step().await?;
             match place.state {
-                State::Cold => self.begin(room, opened, place.numbers.now_ms).await?,
+                State::Cold => self.begin(room, tried).await?,
                 State::Exhausted => self.extend(room, place.numbers.seq).await?,
                 State::Full => return Err(ROOM_FULL.into()),
                 _ => return Ok(place),
@@ -233,20 +252,41 @@ impl WaitingRooms {
 
     /// Begins the order in Redis anew, behind every number that was ever given.
     ///
-    /// The block of numbers is taken first. Whoever then comes late, because they were held up, finds an order or is too
-    /// late by Redis' clock; a block that nobody uses is no loss.
-    async fn begin(&self, room: &Room, opened: u64, asked_ms: i64) -> Outcome<()> {
-        let _alone = room.opening.lock().await;
-        if room.opened.load(Ordering::Acquire) != opened {
-            return Ok(());
+    /// One replica does it and the others wait: of two blocks of numbers that are taken for one order, the database would
+    /// know the second and Redis the first.
+    async fn begin(&self, room: &Room, tried: u64) -> Outcome<()> {
+        let alone = room.opening.lock().await;
+        // A hundred requests here try once.
+        if room.tried.load(Ordering::Acquire) == tried {
+            let is_open = self.open(room).await;
+            room.tried.fetch_add(1, Ordering::Release);
+            if is_open? {
+                return Ok(());
+            }
         }
-        let line = store::begin(&mut *self.0.pg.conn().await?, room.event_id).await?;
-        self.0.scripts.open(&room.keys, &line, asked_ms, self.0.config.queue_recovery).await?;
+        drop(alone);
+        tokio::time::sleep(PAUSE).await;
+        Ok(())
+    }
+
+    /// Tries to begin the order; returns whether it did. Whoever is held up in here for longer than their claim is good
+    /// finds that somebody else was faster, in the database or in Redis; a block of numbers that nobody uses is no loss.
+    async fn open(&self, room: &Room) -> Outcome<bool> {
+        let mut conn = self.0.pg.conn().await?;
+        let before = store::find(&mut conn, room.event_id).await?.map_or(0, |line| line.incarnation);
+        let claim = format!("{}:{}", self.0.holder, self.0.claims.fetch_add(1, Ordering::Relaxed));
+        if !self.0.scripts.claim(&room.keys, &claim).await? {
+            return Ok(false);
+        }
+        let Some(line) = store::begin(&mut conn, room.event_id, before).await? else { return Ok(false) };
+        drop(conn);
+        if !self.0.scripts.open(&room.keys, &claim, &line, self.0.config.queue_recovery).await? {
+            return Ok(false);
+        }
         self.register(room.event_id).await?;
         room.memory().forget_all();
-        room.opened.fetch_add(1, Ordering::Release);
         tracing::info!(event_id = %room.event_id, incarnation = line.incarnation, waited = line.waiting, "a waiting room opens");
-        Ok(())
+        Ok(true)
     }
 
     async fn extend(&self, room: &Room, seq: i64) -> Outcome<()> {

@@ -16,7 +16,8 @@ use super::{config::QueueConfig, store::Line};
 
 const SOURCE: &str = include_str!("queue.lua");
 /// The names of an event's keys, in the script's order.
-const NAMES: [&str; 9] = ["meta", "queue", "seen", "active", "buckets", "changes", "numbers", "missed", "restored"];
+const NAMES: [&str; 10] =
+    ["meta", "queue", "seen", "active", "buckets", "changes", "numbers", "missed", "restored", "opening"];
 /// The field of [`NAMES`] with the stream of changes.
 const CHANGES: usize = 5;
 /// Most people that are touched in one call.
@@ -24,6 +25,8 @@ pub(super) const TOUCHES: usize = 500;
 /// How long a replica that advances a line is the only one to do so, milliseconds: four ticks, so that one that is late
 /// keeps it, and one that died is replaced within a second.
 const LEASE_MS: u64 = 1_000;
+/// How long a replica may take to begin an order anew, milliseconds, before another one tries.
+const OPENING_MS: u64 = 2_000;
 
 /// Runs the script.
 pub(super) struct Scripts {
@@ -45,6 +48,15 @@ pub(super) enum Ask {
     Look,
     /// Comes in, or is refused.
     Enter,
+}
+
+/// From where somebody goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leaving {
+    /// From inside, or from the line.
+    Anywhere,
+    /// From inside only: who waits again does so for something else.
+    Inside,
 }
 
 /// What a step came to.
@@ -190,9 +202,13 @@ impl Scripts {
         read_place(answer.await?)
     }
 
-    /// Lets somebody go.
-    pub(super) async fn leave(&self, keys: &Keys, user_id: UserId) -> Outcome<Place> {
-        read_place(self.run(keys, "leave", |call| _ = call.arg(user_id.to_string())).await?)
+    /// Lets somebody go, from where they may be.
+    pub(super) async fn leave(&self, keys: &Keys, user_id: UserId, from: Leaving) -> Outcome<Place> {
+        let from = match from {
+            Leaving::Anywhere => "anywhere",
+            Leaving::Inside => "inside",
+        };
+        read_place(self.run(keys, "leave", |call| _ = call.arg(user_id.to_string()).arg(from)).await?)
     }
 
     /// Lets somebody step back.
@@ -215,11 +231,17 @@ impl Scripts {
         Ok(Some(gone.collect()))
     }
 
-    /// Begins an order anew, unless somebody else did. `asked_ms` is when it was found missing, by Redis' clock.
-    pub(super) async fn open(&self, keys: &Keys, line: &Line, asked_ms: i64, recovery: Duration) -> Outcome<()> {
-        let recovery_ms = if line.waiting > 0 { ms(recovery) } else { 0 };
+    /// Claims to begin an order anew; returns whether nobody else does, and nobody did.
+    pub(super) async fn claim(&self, keys: &Keys, claim: &str) -> Outcome<bool> {
+        let (state, ..): Answer = self.run(keys, "claim", |call| _ = call.arg(claim).arg(OPENING_MS)).await?;
+        Ok(state == "claimed")
+    }
+
+    /// Begins an order anew; returns whether the claim was still good.
+    pub(super) async fn open(&self, keys: &Keys, claim: &str, line: &Line, recovery: Duration) -> Outcome<bool> {
+        let recovery_ms = if line.is_crowded() { ms(recovery) } else { 0 };
         let answer = self.run(keys, "open", |call| {
-            call.arg(asked_ms)
+            call.arg(claim)
                 .arg(line.incarnation)
                 .arg(line.generation)
                 .arg(line.seq_from)
@@ -229,8 +251,8 @@ impl Scripts {
                 .arg(recovery_ms);
             settings(call, line);
         });
-        let _opened: Answer = answer.await?;
-        Ok(())
+        let (state, ..): Answer = answer.await?;
+        Ok(state == "open")
     }
 
     /// Tells what the database says. The place's number is how many people were sent away.
@@ -262,11 +284,17 @@ impl Scripts {
         Ok(())
     }
 
-    /// Reads who was let in after a change, and the last change that was read.
-    pub(super) async fn admissions(&self, keys: &Keys, after: i64, most: usize) -> Outcome<(Vec<Admission>, i64)> {
+    /// Reads who was let in after a change and not after another, and the last change that was read.
+    pub(super) async fn admissions(
+        &self,
+        keys: &Keys,
+        after: i64,
+        to: i64,
+        most: usize,
+    ) -> Outcome<(Vec<Admission>, i64)> {
         let Some(changes) = keys.0.get(CHANGES) else { return Ok((Vec::new(), after)) };
         let mut command = redis::cmd("XRANGE");
-        command.arg(changes).arg(format!("{}-0", after + 1)).arg("+").arg("COUNT").arg(most);
+        command.arg(changes).arg(format!("{}-0", after + 1)).arg(format!("{to}-0")).arg("COUNT").arg(most);
         let entries: Entries = self.redis.run(&command).await?;
         let mut last = after;
         let mut admissions = Vec::with_capacity(entries.len());

@@ -8,13 +8,15 @@ use chassis::{
 };
 use chrono::{DateTime, Utc};
 use diesel::{
-    OptionalExtension, QueryDsl, QueryableByName, sql_query,
+    OptionalExtension, QueryDsl, QueryableByName,
+    result::{DatabaseErrorKind, Error as DieselError},
+    sql_query,
     sql_types::{BigInt, Bool, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::{
     ids::{EventId, ReservationId, UserId},
-    seat_hold::SaleWindow,
+    seat_hold::{EVENT_NOT_FOUND, SaleWindow},
     waiting_room::{
         SPACING,
         chance::Stock,
@@ -59,6 +61,11 @@ pub(super) struct Line {
     pub(super) fence: i64,
     pub(super) alive_at_ms: i64,
     pub(super) waiting: i64,
+    pub(super) inside: i64,
+    /// The last number that is known to have been given.
+    pub(super) seq: i64,
+    /// The last change of this incarnation that is in the log.
+    pub(super) log_change: i64,
     pub(super) settings_version: i64,
     pub(super) settings: Settings,
     pub(super) sale_opens_at: DateTime<Utc>,
@@ -68,6 +75,11 @@ impl Line {
     /// Returns from when on people are let in.
     pub(super) fn opens_at(&self) -> DateTime<Utc> {
         self.settings.opens_at.unwrap_or(self.sale_opens_at)
+    }
+
+    /// Returns whether newcomers could take the places of people who were there when the line was last looked at.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.waiting > 0 || 2 * self.inside > i64::from(self.settings.threshold)
     }
 }
 
@@ -140,6 +152,12 @@ struct LineRow {
     #[diesel(sql_type = BigInt)]
     waiting: i64,
     #[diesel(sql_type = BigInt)]
+    inside: i64,
+    #[diesel(sql_type = BigInt)]
+    seq: i64,
+    #[diesel(sql_type = BigInt)]
+    log_change: i64,
+    #[diesel(sql_type = BigInt)]
     settings_version: i64,
     #[diesel(sql_type = Text)]
     mode: String,
@@ -165,6 +183,9 @@ impl From<LineRow> for Line {
             fence: row.fence,
             alive_at_ms: row.alive_at_ms,
             waiting: row.waiting,
+            inside: row.inside,
+            seq: row.seq,
+            log_change: row.log_change,
             settings_version: row.settings_version,
             settings: Settings {
                 mode: Mode::parse(&row.mode),
@@ -179,7 +200,8 @@ impl From<LineRow> for Line {
 }
 
 /// What every statement about a line returns.
-const LINE: &str = "r.incarnation, r.generation, r.seq_high_water, r.fence, r.alive_at_ms, r.waiting, \
+const LINE: &str = "r.incarnation, r.generation, r.seq_high_water, r.fence, r.alive_at_ms, r.waiting, r.inside, r.seq, \
+                    CASE WHEN r.log_incarnation = r.incarnation THEN r.log_change ELSE 0 END AS log_change, \
                     r.settings_version, r.mode, r.threshold, r.rate_per_second, r.paused, r.opens_at, \
                     (SELECT e.sale_start_date FROM events e WHERE e.id = r.event_id) AS sale_opens_at";
 
@@ -195,16 +217,26 @@ pub(super) async fn find_facts(conn: &mut AsyncPgConnection, event_id: EventId) 
     Ok(row.map(Facts::from))
 }
 
-/// Begins a line's memory anew: takes the next block of numbers, behind all that were ever given.
-pub(super) async fn begin(conn: &mut AsyncPgConnection, event_id: EventId) -> Outcome<Line> {
+/// Begins a line's memory anew: takes the next block of numbers, behind all that were ever given. Nothing when it was
+/// begun since it had been begun `before` times.
+pub(super) async fn begin(conn: &mut AsyncPgConnection, event_id: EventId, before: i32) -> Outcome<Option<Line>> {
     let begun = sql_query(format!(
         "INSERT INTO waiting_rooms AS r (event_id, incarnation, seq_high_water) VALUES ($1, 1, $2) \
          ON CONFLICT (event_id) DO UPDATE SET incarnation = r.incarnation + 1, \
-         seq_high_water = r.seq_high_water + $2 RETURNING {LINE}"
+         seq_high_water = r.seq_high_water + $2 WHERE r.incarnation = $3 RETURNING {LINE}"
     ));
-    let row: LineRow =
-        begun.bind::<SqlUuid, _>(event_id.0).bind::<BigInt, _>(BLOCK).prepared().get_result(conn).await?;
-    Ok(row.into())
+    let row: Result<LineRow, _> = begun
+        .bind::<SqlUuid, _>(event_id.0)
+        .bind::<BigInt, _>(BLOCK)
+        .bind::<Integer, _>(before)
+        .prepared()
+        .get_result(conn)
+        .await;
+    match row {
+        // The event was deleted a moment ago.
+        Err(DieselError::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _)) => Err(EVENT_NOT_FOUND.into()),
+        row => Ok(row.optional()?.map(Line::from)),
+    }
 }
 
 /// How a line stands, to be written down.
@@ -214,18 +246,22 @@ pub(super) struct Report {
     pub(super) fence: i64,
     pub(super) alive_at_ms: i64,
     pub(super) waiting: i64,
+    pub(super) inside: i64,
     pub(super) seq: i64,
     pub(super) ceiling: i64,
+    pub(super) change: i64,
 }
 
 /// Writes down how a line stands, and takes the next block of numbers when half of this one is given. Nothing when the
-/// report comes from somebody who does not lead any more, or about a memory that was begun anew since.
+/// report comes from somebody who does not lead any more, about a memory that was begun anew since, or about one that
+/// knows less than was reported before.
 pub(super) async fn report(conn: &mut AsyncPgConnection, event_id: EventId, report: Report) -> Outcome<Option<Line>> {
     let next = if report.ceiling - report.seq < BLOCK / 2 { report.ceiling + BLOCK } else { report.ceiling };
     let written = sql_query(format!(
-        "UPDATE waiting_rooms r SET alive_at_ms = greatest(alive_at_ms, $4), waiting = $5, fence = $3, \
-         seq_high_water = greatest(seq_high_water, $6) \
-         WHERE event_id = $1 AND incarnation = $2 AND fence <= $3 RETURNING {LINE}"
+        "UPDATE waiting_rooms r SET alive_at_ms = greatest(alive_at_ms, $4), waiting = $5, inside = $7, \
+         fence = $3, seq = $8, seq_high_water = greatest(seq_high_water, $6) \
+         WHERE event_id = $1 AND incarnation = $2 AND fence <= $3 AND seq <= $8 \
+         AND (log_incarnation <> $2 OR log_change <= $9) RETURNING {LINE}"
     ));
     let row: Option<LineRow> = written
         .bind::<SqlUuid, _>(event_id.0)
@@ -234,6 +270,9 @@ pub(super) async fn report(conn: &mut AsyncPgConnection, event_id: EventId, repo
         .bind::<BigInt, _>(report.alive_at_ms)
         .bind::<BigInt, _>(report.waiting)
         .bind::<BigInt, _>(next)
+        .bind::<BigInt, _>(report.inside)
+        .bind::<BigInt, _>(report.seq)
+        .bind::<BigInt, _>(report.change)
         .prepared()
         .get_result(conn)
         .await

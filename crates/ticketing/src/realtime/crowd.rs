@@ -250,11 +250,11 @@ impl Crowd {
         }
     }
 
-    /// Returns everybody who is in an event's room or in its waiting room, event by event.
+    /// Returns everybody who is in a room of an event, event by event.
     pub(super) fn by_event(&self) -> HashMap<EventId, Vec<UserId>> {
         let mut by_event: HashMap<EventId, HashSet<UserId>> = HashMap::new();
         for one in self.state().sockets.values() {
-            for place in one.rooms.iter().filter(|place| place.room != Room::Seats) {
+            for place in &one.rooms {
                 by_event.entry(place.event_id).or_default().insert(one.person.user_id);
             }
         }

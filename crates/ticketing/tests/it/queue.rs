@@ -128,8 +128,18 @@ async fn who_does_not_notice_gives_way_and_may_come_back_once() {
     };
     testkit::eventually(SOON, || inside(&park)).await;
     comes_in(&park, event, SOON).await;
+    let (choi, jung) = (house.app.as_user(), house.app.as_user());
+    for person in [&choi, &jung] {
+        check(person, event).await.assert_status(200);
+    }
+    // With the old number, before those who came meanwhile.
     let back = check(&lee, event).await.assert_status(200).json;
     assert_eq!(back["position"], 1, "{back}");
+    leave(&park, event).await.assert_status(200);
+    comes_in(&choi, event, SOON).await;
+    // Whose turn passes again is a newcomer.
+    let back = check(&lee, event).await.assert_status(200).json;
+    assert_eq!(back["position"], 2, "{back}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -87,7 +87,8 @@ async fn tickets_of_a_room_that_was_emptied_bring_nobody_back() {
     redis.kill();
     redis.restart();
     redis.answers().await;
-    check(&park, event).await.assert_status(200);
+    // The service may still hold connections to the Redis that is gone; whoever hears 503 asks again.
+    testkit::eventually(SOON, || async { check(&park, event).await.status == 200 }).await;
     assert_eq!(check_with(&lee, event, &old).await.assert_status(200).json["position"], 2);
 }
 
