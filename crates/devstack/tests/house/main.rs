@@ -16,5 +16,6 @@ mod drain;
 mod faults;
 mod focus;
 mod person;
+mod sale;
 mod stack;
 mod story;

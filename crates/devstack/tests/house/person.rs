@@ -76,6 +76,11 @@ impl Person {
         if let Some(body) = body {
             request = request.json(&body);
         }
+        self.try_request(request).await
+    }
+
+    /// Sends a request that was begun here, and gives the connection error back when there is no answer at all.
+    pub(crate) async fn try_request(&self, request: RequestBuilder) -> Result<Answer, reqwest::Error> {
         read(request.send().await?).await
     }
 
@@ -116,7 +121,7 @@ impl Person {
 
     /// Sends a request that was begun here.
     pub(crate) async fn send(&self, request: RequestBuilder) -> Answer {
-        read(request.send().await.expect("the gateway answers")).await.expect("a whole answer")
+        self.try_request(request).await.expect("the gateway answers")
     }
 
     /// `POST`.

@@ -130,6 +130,24 @@ impl Stack {
         letters.collect()
     }
 
+    /// Runs a command of a service's own program in the surroundings of one of its replicas.
+    pub(crate) fn beside(&self, service: &str, arguments: &[&str]) -> Output {
+        let [replica, ..] = self.pids(service)[..] else { panic!("no {service}") };
+        let environment = std::fs::read(format!("/proc/{replica}/environ")).expect("a process of ours");
+        let pairs = environment.split(|byte| *byte == 0).filter_map(|pair| {
+            let (name, value) = std::str::from_utf8(pair).ok()?.split_once('=')?;
+            Some((name.to_owned(), value.to_owned()))
+        });
+        let program = Path::new(env!("CARGO_BIN_EXE_maru-dev")).with_file_name(format!("maru-{service}"));
+        Command::new(program).args(arguments).env_clear().envs(pairs).output().expect("the service's program runs")
+    }
+
+    /// Reads the keys of the house, as only its owner can.
+    pub(crate) fn secrets(&self) -> Value {
+        let text = std::fs::read(self.data.join("secrets.json")).expect("the keys of the house");
+        serde_json::from_slice(&text).expect("a document")
+    }
+
     /// Returns where the stack keeps its data.
     pub(crate) fn data(&self) -> &Path {
         &self.data

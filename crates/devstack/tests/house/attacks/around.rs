@@ -11,7 +11,6 @@ use serde_json::Value;
 
 use super::{
     House,
-    ownership::secrets,
     things::{claims, method},
 };
 use crate::person::Person;
@@ -71,7 +70,7 @@ fn principal(person: &Person) -> Principal {
 
 /// The gateway's own key: what it signs is what it would pass on.
 fn gateways_signer(house: &House) -> Signer {
-    let key = secrets(&house.stack)["signing_keys"]["gateway"].as_str().expect("a key").to_owned();
+    let key = house.stack.secrets()["signing_keys"]["gateway"].as_str().expect("a key").to_owned();
     Signer::new(Service::Gateway, "gateway.1", &key.into()).expect("a signer")
 }
 

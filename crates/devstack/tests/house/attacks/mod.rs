@@ -6,11 +6,13 @@
 //! being tried, and the failed ones are listed at the end. Only what needs a house of its own has one.
 
 mod around;
+mod contract;
 mod document;
 mod ended;
 mod fields;
 mod guessing;
-mod hostile;
+pub(crate) mod hostile;
+mod live;
 mod markup;
 mod nonsense;
 mod operations;
@@ -18,9 +20,10 @@ mod oversize;
 mod ownership;
 mod races;
 mod roles;
+mod sales;
 mod search;
 mod slow;
-mod things;
+pub(crate) mod things;
 
 use std::{
     future::poll_fn,
@@ -33,10 +36,14 @@ use std::{
 use chassis::clock::Clock;
 use testkit::oidc::{Endpoint, Provider};
 
-use self::{document::Document, things::Things};
+use self::{
+    document::Document,
+    operations::{Entry, Reach},
+    things::Things,
+};
 use crate::{
-    person::Person,
-    stack::{Stack, TWO_OF_EACH},
+    person::{PASSWORD, Person},
+    stack::{Stack, TWO_OF_EACH, text},
 };
 
 /// One house with people in it.
@@ -55,6 +62,8 @@ struct House {
     admin: Person,
     /// May run events of their own.
     organizer: Person,
+    /// May do so too, and has none.
+    other_organizer: Person,
 }
 
 impl House {
@@ -72,18 +81,33 @@ impl House {
         let gateway = stack.gateway().to_owned();
         let kim = Person::register(&gateway, "kim@example.com").await;
         let lee = Person::register(&gateway, "lee@example.com").await;
+        let organizer = demo_person(&stack, "organizer").await;
         Self {
             api: Document::read(&kim).await,
-            kims: Things::of(&kim, "kim@example.com").await,
-            lees: Things::of(&lee, "lee@example.com").await,
+            kims: Things::of(&kim, "kim@example.com", &organizer).await,
+            lees: Things::of(&lee, "lee@example.com", &organizer).await,
             admin: demo_person(&stack, "admin").await,
-            organizer: demo_person(&stack, "organizer").await,
+            other_organizer: new_organizer(&stack, "park@example.com").await,
+            organizer,
             kim,
             lee,
             stack,
             _google: google,
         }
     }
+
+    /// Returns who may call an operation: an organizer where only they may, and `person` otherwise.
+    fn caller<'h>(&'h self, entry: &Entry, person: &'h Person) -> &'h Person {
+        if let Reach::Organizer { .. } = entry.reach { &self.organizer } else { person }
+    }
+}
+
+async fn new_organizer(stack: &Stack, email: &str) -> Person {
+    Person::register(stack.gateway(), email).await;
+    let granted = stack.dev(&["auth", "grant", "--email", email, "--role", "organizer"]);
+    assert!(granted.status.success(), "{}", text(&granted));
+    // A role comes with the next login.
+    Person::login(stack.gateway(), email, PASSWORD).await
 }
 
 async fn demo_person(stack: &Stack, role: &str) -> Person {
@@ -124,7 +148,7 @@ macro_rules! attacks {
     clippy::print_stderr,
     reason = "what was measured, and the name of what failed, are for whoever reads the output"
 )]
-fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     eprintln!("{text}");
 }
 
@@ -144,6 +168,8 @@ async fn the_house_stands_what_is_sent_to_it() {
         markup::attack_43_markup_comes_back_as_the_text_it_is,
         oversize::attack_33_what_is_too_large_or_too_deep_is_refused,
         oversize::attack_33_a_socket_that_sends_too_much_is_closed,
+        contract::attack_49_what_cannot_be_bought_is_refused_and_moves_nothing,
+        live::attack_49_the_live_channel_is_opened_by_who_may_and_heard_within_limits,
         nonsense::attack_49_every_reference_of_the_document_leads_somewhere,
         nonsense::attack_49_nonsense_is_refused_and_never_a_fault_of_ours,
         races::attack_45_of_two_that_register_one_does,

@@ -59,7 +59,7 @@ pub(super) async fn attack_49_nonsense_is_refused_and_never_a_fault_of_ours(hous
         let place = names.iter().position(|name| name == entry.name).expect("it is documented");
         let person = match entry.reach {
             Reach::Ends => house.lee.with_token(leavers.next().expect("somebody who may go")),
-            _ => house.lee.clone(),
+            _ => house.caller(&entry, &house.lee).clone(),
         };
         let nonsense = Nonsense {
             person,

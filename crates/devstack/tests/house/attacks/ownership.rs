@@ -47,6 +47,7 @@ pub(super) async fn attack_23_what_is_somebody_elses_is_not_there(house: &House)
                 let own = call(&house.kim, entry).await;
                 assert_eq!(own.status, *works, "{name}: its owner, {}", own.json);
             }
+            Reach::Organizer { others } => organizers_have_their_own(house, entry, missing, others).await,
             Reach::Stream => {
                 let there = refused(&house.lee, entry, 404).await;
                 assert_eq!(refused(&house.lee, missing, 404).await, there, "{name}");
@@ -55,6 +56,27 @@ pub(super) async fn attack_23_what_is_somebody_elses_is_not_there(house: &House)
             _ => {}
         }
     }
+}
+
+/// What only organizers may do is for no person, and with an event of one's own for no other organizer.
+async fn organizers_have_their_own(house: &House, entry: &Entry, missing: &Entry, others: Option<u16>) {
+    for person in [&house.kim, &house.lee] {
+        assert_eq!(refused(person, entry, 403).await.1, "forbidden", "{}", entry.name);
+    }
+    if let Some(status) = others {
+        let there = refused(&house.other_organizer, entry, status).await;
+        for organizer in [&house.other_organizer, &house.organizer, &house.admin] {
+            assert_eq!(refused(organizer, missing, status).await, there, "{}: unknown ids", entry.name);
+        }
+    } else if entry.method() == "GET" {
+        let seen = call(&house.other_organizer, entry).await.ok(entry.works);
+        let text = String::from_utf8_lossy(&seen.body);
+        for trace in house.kims.traces() {
+            assert!(!text.contains(trace), "{} shows {trace} to another organizer: {text}", entry.name);
+        }
+    }
+    let own = call(&house.organizer, entry).await;
+    assert_eq!(own.status, entry.works, "{}: its organizer, {}", entry.name, own.json);
 }
 
 fn every_operation_is_in_the_table(house: &House) {
@@ -114,7 +136,7 @@ pub(super) fn request(person: &Person, entry: &Entry) -> RequestBuilder {
 
 /// Makes a token that was somebody's, and that has run out a minute ago; all else about it is right.
 pub(super) fn expired_token(stack: &Stack, person: &Person) -> String {
-    let secrets = secrets(stack);
+    let secrets = stack.secrets();
     let tokens = AccessTokens::new(&secrets["jwt_secret"].as_str().expect("a secret").to_owned().into());
     let claims = claims(person.token.as_deref().expect("signed in"));
     let id = |name: &str| claims[name].as_str().expect("an id").to_owned();
@@ -126,12 +148,6 @@ pub(super) fn expired_token(stack: &Stack, person: &Person) -> String {
     let life = Duration::from_mins(10);
     let issued_at = Clock::system().now() - life - Duration::from_mins(1);
     tokens.issue(principal, 0, issued_at, life).expect("a token")
-}
-
-/// Reads the keys of the house, as only its owner can.
-pub(super) fn secrets(stack: &Stack) -> Value {
-    let text = std::fs::read(stack.data().join("secrets.json")).expect("the keys of the house");
-    serde_json::from_slice(&text).expect("a document")
 }
 
 /// A conversation's socket opens for its owner, under the owner's own id.

@@ -151,11 +151,7 @@ pub(super) async fn begin_to_read_slowly(house: &House) -> SlowReaders {
 }
 
 async fn reads_slowly(addr: std::net::SocketAddr, head: String) -> Duration {
-    let socket = TcpSocket::new_v4().expect("a socket");
-    // As little room as there can be: what does not fit waits in the house.
-    socket.set_recv_buffer_size(4_096).expect("a small buffer");
-    let mut stream = socket.connect(addr).await.expect("connect");
-    stream.write_all(head.as_bytes()).await.expect("a request");
+    let mut stream = ask_for_much(addr, &head).await;
     let begun = Instant::now();
     // What has arrived stays readable when the connection is gone; only writing tells. Empty lines before a request are
     // none of it.
@@ -164,6 +160,24 @@ async fn reads_slowly(addr: std::net::SocketAddr, head: String) -> Duration {
         sleep(Duration::from_secs(1)).await;
     }
     begun.elapsed()
+}
+
+/// Asks until the large answer begins: a busy service refuses, and a refusal fits whole into what a slow reader has room for.
+async fn ask_for_much(addr: std::net::SocketAddr, head: &str) -> TcpStream {
+    let begun = Instant::now();
+    loop {
+        assert!(begun.elapsed() < READER_LET_GO_WITHIN, "the large answer never begins");
+        let socket = TcpSocket::new_v4().expect("a socket");
+        // As little room as there can be: what does not fit waits in the house.
+        socket.set_recv_buffer_size(4_096).expect("a small buffer");
+        let mut stream = socket.connect(addr).await.expect("connect");
+        stream.write_all(head.as_bytes()).await.expect("a request");
+        let mut status = [0; 12];
+        if stream.read_exact(&mut status).await.is_ok() && &status == b"HTTP/1.1 200" {
+            return stream;
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
 }
 
 /// An answer that nobody takes holds a connection, to a service and to the database of its time, and is given up.

@@ -3,6 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::sales::STAGE_TYPE;
 use crate::person::{Answer, PASSWORD, Person};
 
 /// Somebody's things, by their ids.
@@ -23,10 +24,20 @@ pub(super) struct Things {
     pub(super) memo: String,
     /// Uploaded, and not yet completed.
     pub(super) attachment: String,
+    /// A seat, held.
     pub(super) reservation: String,
+    /// The demo organizer's event that nobody else buys for.
+    pub(super) stage: String,
+    pub(super) stage_type: String,
+    /// Another one, which may go.
+    pub(super) passing_stage: String,
+    /// Tickets of it, held, and a payment that is prepared for them.
+    pub(super) order: String,
+    pub(super) amount: i64,
+    pub(super) payment: String,
     /// Another login than the one that is used.
     pub(super) login: String,
-    /// Nobody's: on sale, with seats.
+    /// Everybody's: on sale, with seats.
     pub(super) event: String,
     pub(super) ticket_type: String,
     pub(super) seat: String,
@@ -40,8 +51,8 @@ const PICTURE: &[u8] = include_bytes!("../pixel.png");
 pub(super) const DAYS: &str = "tz=UTC&start_date=2026-06-01&end_date=2027-05-31";
 
 impl Things {
-    /// Makes one of everything for somebody who was just registered.
-    pub(super) async fn of(person: &Person, email: &str) -> Self {
+    /// Makes one of everything for somebody who was just registered, with events of `organizer` to go to.
+    pub(super) async fn of(person: &Person, email: &str, organizer: &Person) -> Self {
         let said = format!("written by {email} and nobody else");
         let (session, code) = open_session(person, &said).await;
         let path = format!("/api/v1/sessions/code/{code}/join");
@@ -56,6 +67,14 @@ impl Things {
         let types = person.get(&format!("/api/v1/tickets/event/{event}")).await.ok(200);
         let wish = json!({ "eventId": event, "seatIds": [seats.first().expect("a seat")] });
         let reservation = person.post("/api/v1/seats/reserve", wish).await.ok(201).text("/reservation/id");
+        let (stage, stage_type) = put_on(organizer).await;
+        let items = json!([{ "ticketTypeId": stage_type, "quantity": 1 }]);
+        let order = person.post("/api/v1/reservations", json!({ "eventId": stage, "items": items })).await.ok(201);
+        let amount = order.json["reservation"]["totalAmount"].as_i64().expect("an amount");
+        let order = order.text("/reservation/id");
+        let payment =
+            person.post("/api/v1/payments/prepare", json!({ "reservationId": order, "amount": amount })).await.ok(200);
+        let (passing_stage, _) = put_on(organizer).await;
         let login = second_login(person, email).await;
         Self {
             email: email.to_owned(),
@@ -69,6 +88,12 @@ impl Things {
             memo,
             attachment,
             reservation,
+            stage,
+            stage_type,
+            passing_stage,
+            order,
+            amount,
+            payment: payment.text("/orderId"),
             login,
             event,
             ticket_type: first_id(&types.json).expect("a ticket type"),
@@ -93,13 +118,18 @@ impl Things {
             attachment: nothing(5),
             reservation: nothing(6),
             login: nothing(7),
+            stage: nothing(11),
+            stage_type: nothing(12),
+            passing_stage: nothing(13),
+            order: nothing(14),
+            payment: "maru_nothing_at_all".to_owned(),
             said: "written by nobody".to_owned(),
             ..self.clone()
         }
     }
 
     /// Returns by what an answer would give away that somebody has these things.
-    pub(super) fn traces(&self) -> [&str; 12] {
+    pub(super) fn traces(&self) -> [&str; 14] {
         let Self {
             email,
             user,
@@ -111,11 +141,28 @@ impl Things {
             memo,
             attachment,
             reservation,
+            order,
+            payment,
             login,
             said,
             ..
         } = self;
-        [email, user, session, participant, passing, focus, conversation, memo, attachment, reservation, login, said]
+        [
+            email,
+            user,
+            session,
+            participant,
+            passing,
+            focus,
+            conversation,
+            memo,
+            attachment,
+            reservation,
+            order,
+            payment,
+            login,
+            said,
+        ]
     }
 }
 
@@ -146,6 +193,17 @@ pub(super) async fn put(slot: &Answer, bytes: &'static [u8]) {
     }
     let stored = upload.send().await.expect("the object storage answers");
     assert!(stored.status().is_success(), "{}", stored.status());
+}
+
+/// Puts an event on that has one ticket type; returns the ids of both.
+async fn put_on(organizer: &Person) -> (String, String) {
+    let event = json!({
+        "title": "작은 무대", "venue": "마루홀", "eventDate": "2090-12-25T18:00",
+        "saleStartDate": "2020-01-01T00:00", "saleEndDate": "2090-12-25T17:00",
+        "ticketTypes": [{ "name": STAGE_TYPE, "price": 1_000, "totalQuantity": 50 }],
+    });
+    let made = organizer.post("/api/v1/admin/events", event).await.ok(201);
+    (made.text("/event/id"), made.text("/ticketTypes/0/id"))
 }
 
 async fn event_with_seats(person: &Person) -> (String, Vec<String>) {
@@ -185,7 +243,7 @@ pub(super) fn login_of(token: &str) -> String {
 }
 
 /// Reads what an access token says, without judging it.
-pub(super) fn claims(token: &str) -> Value {
+pub(crate) fn claims(token: &str) -> Value {
     use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
     let payload = token.split('.').nth(1).expect("three parts");
     serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(payload).expect("base64")).expect("claims")
