@@ -153,15 +153,6 @@ BEGIN
         JOIN ticket_types t ON t.id = w.type_id;
     END IF;
 
-    -- Who asks again is answered before anything else, also when the sale is over or nothing is left.
-    IF p_cautious OR array_remove(outcomes, NULL) <> '{}' THEN
-        FOR v_row IN SELECT * FROM kept_answers(p_users, p_route, p_keys, p_hashes) LOOP
-            outcomes[v_row.at] := CASE WHEN v_row.is_same THEN 'kept' ELSE 'idempotency_key_reused' END;
-            statuses[v_row.at] := v_row.status;
-            answers[v_row.at] := v_row.answer;
-        END LOOP;
-    END IF;
-
     -- Who wants more than there is at this moment need not wait for a lock to hear it.
     IF p_cautious THEN
         FOR v_row IN
@@ -174,6 +165,16 @@ BEGIN
             GROUP BY i.at
         LOOP
             outcomes[v_row.at] := CASE WHEN v_row.is_due THEN 'due' ELSE 'sold_out' END;
+        END LOOP;
+    END IF;
+
+    -- Who asks again is answered as before, also when the sale is over or nothing is left. Looked at last: what took the
+    -- rest may have been the same request.
+    IF p_cautious OR array_remove(outcomes, NULL) <> '{}' THEN
+        FOR v_row IN SELECT * FROM kept_answers(p_users, p_route, p_keys, p_hashes) LOOP
+            outcomes[v_row.at] := CASE WHEN v_row.is_same THEN 'kept' ELSE 'idempotency_key_reused' END;
+            statuses[v_row.at] := v_row.status;
+            answers[v_row.at] := v_row.answer;
         END LOOP;
     END IF;
     IF array_position(outcomes, NULL) IS NULL THEN
