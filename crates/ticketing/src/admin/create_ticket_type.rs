@@ -23,7 +23,7 @@ use utoipa::ToSchema;
 
 use super::{
     authority::Scope,
-    store,
+    stock, store,
     ticket_type_fields::{TicketTypeFields, TicketTypeRequest},
 };
 use crate::{
@@ -119,6 +119,8 @@ async fn make(
     if store::count_ticket_types(conn, event).await? >= most {
         return Err(TOO_MANY_TICKET_TYPES.into());
     }
+    let id = new.0;
     store::insert_ticket_types(conn, event, &[new]).await?;
+    stock::tell(conn, &app.outbox, id).await?;
     store::tell(conn, &app.outbox, event).await
 }

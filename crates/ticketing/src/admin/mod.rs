@@ -17,6 +17,7 @@ mod reservation_store;
 pub mod reservation_view;
 pub mod set_reservation_status;
 pub mod settlement;
+mod stock;
 mod store;
 pub mod ticket_type_fields;
 pub mod update_event;

@@ -24,6 +24,7 @@ use super::{
     authority::Scope,
     create_ticket_type::TicketTypeChangedView,
     fields::{given, not_null},
+    stock,
     store::{self, TicketTypeRow},
     ticket_type_fields::{self, TicketTypeFields},
 };
@@ -77,7 +78,7 @@ impl UpdateTicketTypeRequest {
     }
 }
 
-/// Changes a ticket type.
+/// Changes a ticket type. What is added to it goes to those on its waiting list first.
 ///
 /// **Permissions**: the event's organizer, and admins; for other organizers it is not there.
 #[utoipa::path(
@@ -125,9 +126,16 @@ async fn change(
         return Err(EVENT_CANCELLED.into());
     }
     let row = store::find_ticket_type(conn, scope, id).await?;
+    let before = row.total_quantity;
     let fields = request.apply(row)?;
     store::tell(conn, &app.outbox, event).await?;
-    // Last: this is the row that everybody who buys waits for.
+    // Late: this is the row that everybody who buys waits for.
     store::update_ticket_type(conn, id, &fields).await?;
+    if fields.total_quantity != before {
+        stock::tell(conn, &app.outbox, id).await?;
+    }
+    if fields.total_quantity > before {
+        stock::offer(conn, id).await?;
+    }
     Ok(event)
 }

@@ -89,8 +89,10 @@ pub async fn keep_hold(conn: &mut AsyncPgConnection, id: ReservationId) -> Outco
 pub enum Claimed {
     /// This was answered before, under the same key.
     Answered(Answer),
-    /// It is paid for.
+    /// It was paid for before.
     Paid(ReservationId),
+    /// It costs nothing and was confirmed just now.
+    Given(ReservationId),
     /// The provider is to be asked for this money.
     Ask(Payment),
 }
@@ -130,7 +132,7 @@ pub async fn claim(
 pub async fn finish(app: &App, claimed: Claimed, attempt: &Attempt, locale: Locale) -> Outcome<HttpResponse> {
     let reservation = match claimed {
         Claimed::Answered(answer) => return Ok(answer.into()),
-        Claimed::Paid(reservation) => reservation,
+        Claimed::Paid(reservation) | Claimed::Given(reservation) => reservation,
         Claimed::Ask(payment) => {
             let reservation = payment.reservation();
             charge::ask(app, payment).await?;

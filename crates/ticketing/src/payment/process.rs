@@ -79,7 +79,8 @@ pub async fn process_payment(
         let wish = (body.reservation_id, method);
         conn.transaction(async |conn| begin(&app, conn, buyer, wish, &attempt).await).await?
     };
-    if let Claimed::Paid(reservation) = &claimed {
+    // Not for what was paid for before: its buyer may be in line for something else by now.
+    if let Claimed::Given(reservation) = &claimed {
         queue::bought(&app, *reservation);
     }
     claim::finish(&app, claimed, &attempt, language.0).await
@@ -116,7 +117,8 @@ async fn give(conn: &mut AsyncPgConnection, owed: &Owed, method: PaymentMethod) 
     let reservation = ReservationId(owed.id);
     admission_ticket::store::issue(conn, reservation).await?;
     match order::confirm(conn, reservation, method.name()).await? {
-        Confirmed::Confirmed | Confirmed::AlreadyConfirmed => Ok(Claimed::Paid(reservation)),
+        Confirmed::Confirmed => Ok(Claimed::Given(reservation)),
+        Confirmed::AlreadyConfirmed => Ok(Claimed::Paid(reservation)),
         Confirmed::TooLate(TooLate::Expired) => Err(RESERVATION_EXPIRED.into()),
         Confirmed::TooLate(TooLate::Cancelled) => Err(ALREADY_CANCELLED.into()),
     }

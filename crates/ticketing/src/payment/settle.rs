@@ -48,6 +48,14 @@ pub enum End {
     Unknown,
 }
 
+/// What came of money in one transaction.
+enum Taken {
+    /// The reservation was confirmed by it.
+    Sold,
+    /// It was not: so it stands. Who bought before may be in line for something else by now.
+    Stands(End),
+}
+
 /// Settles what the provider said of a payment.
 ///
 /// # Errors
@@ -94,12 +102,15 @@ pub async fn postpone(app: &App, payment: &Payment, why: Option<&str>, is_new_ro
 async fn captured(app: &App, payment: &Payment, receipt: &Receipt) -> Outcome<End> {
     let mut conn = app.ground.pg.conn().await?;
     let most = app.config.max_per_user_event;
-    let end = conn.transaction(async |conn| take_money(conn, payment, receipt, most).await).await?;
+    let taken = conn.transaction(async |conn| take_money(conn, payment, receipt, most).await).await?;
     tell(app, "captured");
-    if end == End::Paid {
-        queue::bought(app, payment.reservation());
+    match taken {
+        Taken::Sold => {
+            queue::bought(app, payment.reservation());
+            Ok(End::Paid)
+        }
+        Taken::Stands(end) => Ok(end),
     }
-    Ok(end)
 }
 
 /// Turns money into tickets, or owes it back. The stock that everybody waits for is touched last.
@@ -108,27 +119,27 @@ async fn take_money(
     payment: &Payment,
     receipt: &Receipt,
     most_per_event: usize,
-) -> Outcome<End> {
-    let Some((reservation, payment)) = lock(conn, payment).await? else { return Ok(End::Unknown) };
+) -> Outcome<Taken> {
+    let Some((reservation, payment)) = lock(conn, payment).await? else { return Ok(Taken::Stands(End::Unknown)) };
     match payment.status()? {
-        Status::Captured => return Ok(End::Paid),
-        Status::RefundPending | Status::Refunded => return Ok(End::Refunding),
+        Status::Captured => return Ok(Taken::Stands(End::Paid)),
+        Status::RefundPending | Status::Refunded => return Ok(Taken::Stands(End::Refunding)),
         Status::Prepared | Status::Authorising | Status::Failed => {}
     }
     let key = Some(receipt.payment_key.as_str());
     if receipt.amount != payment.amount || receipt.balance != payment.amount {
         store::advance(conn, &payment, Status::RefundPending, key, Some(AMOUNT_MISMATCH)).await?;
-        return Ok(End::Refunding);
+        return Ok(Taken::Stands(End::Refunding));
     }
     if reservation == ReservationStatus::Confirmed || store::has_rival(conn, &payment).await? {
         store::advance(conn, &payment, Status::RefundPending, key, Some(PAID_OTHERWISE)).await?;
-        return Ok(End::Refunding);
+        return Ok(Taken::Stands(End::Refunding));
     }
     if reservation == ReservationStatus::Pending {
         store::advance(conn, &payment, Status::Captured, key, None).await?;
         admission_ticket::store::issue(conn, payment.reservation()).await?;
         if order::confirm(conn, payment.reservation(), &payment.method).await? == Confirmed::Confirmed {
-            return Ok(End::Paid);
+            return Ok(Taken::Sold);
         }
         // It ended between the look at the clock and this one.
         admission_ticket::store::withdraw(conn, payment.reservation()).await?;
@@ -142,7 +153,7 @@ async fn seat_late(
     payment: Payment,
     receipt: &Receipt,
     most_per_event: usize,
-) -> Outcome<End> {
+) -> Outcome<Taken> {
     let key = Some(receipt.payment_key.as_str());
     let reservation = payment.reservation();
     let seated = match order::confirm(conn, reservation, &payment.method).await? {
@@ -151,18 +162,20 @@ async fn seat_late(
         }
         seated => seated,
     };
-    let Some(payment) = store::lock_order(conn, &payment.order_id).await? else { return Ok(End::Unknown) };
+    let Some(payment) = store::lock_order(conn, &payment.order_id).await? else {
+        return Ok(Taken::Stands(End::Unknown));
+    };
     if seated == Confirmed::Confirmed {
         if payment.status()? != Status::Captured {
             store::advance(conn, &payment, Status::Captured, key, None).await?;
         }
         admission_ticket::store::issue(conn, reservation).await?;
-        return Ok(End::Paid);
+        return Ok(Taken::Sold);
     }
     store::advance(conn, &payment, Status::RefundPending, key, Some(TOO_LATE)).await?;
     // Whether or not a sweeper has come round: a reservation whose money goes back is over.
     order::release(conn, reservation, Release::Refused).await?;
-    Ok(End::Refunding)
+    Ok(Taken::Stands(End::Refunding))
 }
 
 async fn fail(app: &App, payment: &Payment, why: &str) -> Outcome<End> {

@@ -4,11 +4,18 @@ use chassis::{prepared::Prepare, problem::Outcome};
 use chrono::{DateTime, Utc};
 use diesel::{
     QueryableByName, sql_query,
-    sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use domain::{ids::UserId, person::ERASE_ROWS};
+use domain::{
+    ids::{EventId, UserId},
+    person::ERASE_ROWS,
+    time::Instant,
+};
+use serde::Serialize;
 use uuid::Uuid;
+
+use crate::queue::log::user_hash;
 
 /// Some tickets of a type in one of several reservations.
 #[derive(Debug, QueryableByName)]
@@ -82,6 +89,46 @@ pub(super) async fn list_waiting(conn: &mut AsyncPgConnection, person: UserId) -
         "SELECT event_id, ticket_type_id, quantity, created_at FROM waiting_list WHERE user_id = $1 ORDER BY place",
     );
     Ok(waiting.bind::<SqlUuid, _>(person.0).prepared().load(conn).await?)
+}
+
+/// An entry of the admission log, as it is shown to whom it is about.
+#[derive(Debug, QueryableByName, Serialize)]
+pub(super) struct Admission {
+    #[diesel(sql_type = SqlUuid)]
+    event_id: Uuid,
+    #[diesel(sql_type = BigInt)]
+    index: i64,
+    #[diesel(sql_type = BigInt)]
+    seq: i64,
+    #[diesel(sql_type = Timestamptz, deserialize_as = DateTime<Utc>)]
+    admitted_at: Instant,
+}
+
+#[derive(QueryableByName)]
+struct Room {
+    #[diesel(sql_type = SqlUuid)]
+    event_id: Uuid,
+}
+
+/// Lists when a person was let in to events that they have ordered from. The log knows people by a hash of event and person
+/// alone, so it is asked event by event: each has a hash of its own, and entries of its own to look through.
+pub(super) async fn list_admissions(conn: &mut AsyncPgConnection, person: UserId) -> Outcome<Vec<Admission>> {
+    let rooms = sql_query(
+        "SELECT event_id FROM waiting_rooms \
+         WHERE event_id IN (SELECT event_id FROM reservations WHERE user_id = $1) ORDER BY event_id",
+    );
+    let rooms: Vec<Room> = rooms.bind::<SqlUuid, _>(person.0).load(conn).await?;
+    let mut admissions = Vec::new();
+    for Room { event_id } in rooms {
+        let entries = sql_query(
+            "SELECT event_id, index, seq, admitted_at FROM queue_admissions WHERE event_id = $1 AND user_hash = $2 \
+             ORDER BY index",
+        );
+        let entries =
+            entries.bind::<SqlUuid, _>(event_id).bind::<Binary, _>(user_hash(EventId(event_id), person).to_vec());
+        admissions.extend(entries.prepared().load::<Admission>(conn).await?);
+    }
+    Ok(admissions)
 }
 
 /// Lists what several reservations have of ticket types.

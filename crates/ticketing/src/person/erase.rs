@@ -5,6 +5,7 @@ use actix_web::{
     web::{Data, Path},
 };
 use chassis::{idempotency, principal::AuthPeer, problem::Outcome};
+use deadpool_redis::redis::cmd;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use domain::{contract::UserErasure, ids::UserId, person::ERASE_ROWS, principal::Service};
 
@@ -14,7 +15,10 @@ use crate::app::App;
 /// Erases some of what is kept about a person, and says whether that was all.
 ///
 /// Each call sees whatever was committed before it, so nothing that was there before the call that says it is finished
-/// is left with their name on it.
+/// is left with their name on it. The admission logs of waiting rooms keep their entries, or the chain of seals would
+/// break. They hold a pseudonym, a hash of event and person: who does not know the person's id can neither read it off nor
+/// tell that entries of two events are about the same one. Where the person was last connected is forgotten at once; what a
+/// connection that is still open writes of them ends by itself within half an hour.
 pub async fn erase(app: Data<App>, _auth: AuthPeer, id: Path<UserId>) -> Outcome<HttpResponse> {
     let person = *id;
     if person.0.is_nil() {
@@ -31,6 +35,7 @@ pub async fn erase(app: Data<App>, _auth: AuthPeer, id: Path<UserId>) -> Outcome
             Outcome::Ok((events, idempotency::erase(conn, person, ERASE_ROWS).await?))
         })
         .await?;
+    forget_whereabouts(&app, person).await?;
     metrics::counter!("seats_released_total").increment(u64::try_from(seats).unwrap_or_default());
     let is_finished = !is_left(&mut conn, person).await?;
     let erased = [
@@ -42,6 +47,12 @@ pub async fn erase(app: Data<App>, _auth: AuthPeer, id: Path<UserId>) -> Outcome
         ("idempotency_keys", keys),
     ];
     Ok(HttpResponse::Ok().json(UserErasure::new(Service::Ticketing, is_finished, &erased)))
+}
+
+/// Deletes what `realtime` remembers of somebody who may come back.
+async fn forget_whereabouts(app: &App, person: UserId) -> Outcome<()> {
+    let redis = &app.ground.redis;
+    redis.run(cmd("DEL").arg(redis.key(format_args!("ticketing:whereabouts:{person}")))).await
 }
 
 async fn let_go(conn: &mut AsyncPgConnection, person: UserId) -> Outcome<(usize, usize)> {

@@ -2,9 +2,12 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
 mod admin;
+mod admin_settlement;
+mod admin_stock;
 mod authority;
 mod belongings;
 mod best;
+mod bought;
 mod cancel;
 mod catalogue;
 mod events;
@@ -25,6 +28,7 @@ mod queue;
 mod queue_gate;
 mod queue_loss;
 mod queue_order;
+mod queue_reopening;
 mod refunds;
 mod refusals;
 mod search;

@@ -11,7 +11,11 @@ use futures_util::future::join_all;
 use serde_json::json;
 use testkit::TestApp;
 
-use crate::house::{House, ON_SALE, RESERVE, assert_locks_in_order, reserve, wish};
+use crate::{
+    house::{House, ON_SALE, RESERVE, assert_locks_in_order, reserve, wish},
+    line::{SOON, check},
+    sockets::Hall,
+};
 
 /// A sale that begins tomorrow.
 const UPCOMING: [&str; 3] = ["1 day", "2 days", "3 days"];
@@ -220,7 +224,10 @@ async fn events_that_somebody_counts_on_stay_and_the_others_go() {
 
     // Nobody is not a person: asked about, it is never shown, and never erased for ever.
     let shown = export(&house.app, nobody).await.data;
-    assert_eq!(shown, json!({ "reservations": [], "events": [], "truncated": false }));
+    assert_eq!(
+        shown,
+        json!({ "reservations": [], "events": [], "waiting_list": [], "queue_admissions": [], "truncated": false })
+    );
     let nothing = erase(&house.app, nobody).await;
     assert_eq!((nothing.is_finished, nothing.erased.len()), (true, 0));
 }
@@ -311,4 +318,47 @@ async fn erasures_and_purchases_at_the_same_time_leave_every_seat_in_one_hand() 
     while !erase(&house.app, kim.user_id).await.is_finished {}
     assert_eq!((left_of(&house, kim.user_id).await, house.number(AVAILABLE).await), (0, 20));
     house.assert_sound().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_shows_when_one_was_let_in_and_nobody_else() {
+    let house = House::open().await;
+    let (event, seats) = house.seated_event(1).await;
+    house.sql(&format!("INSERT INTO waiting_rooms (event_id, mode, threshold) VALUES ('{event}', 'on', 5)")).await;
+    let (kim, lee) = (house.app.as_user(), house.app.as_user());
+    for person in [&lee, &kim] {
+        check(person, event).await.assert_status(200);
+    }
+    reserve(&kim, event, &seats).await.assert_status(201);
+    let logged = "SELECT count(*) AS number FROM queue_admissions";
+    testkit::eventually(SOON, || async { house.number(logged).await == 2 }).await;
+    let data = export(&house.app, kim.user_id).await.data;
+    let shown = data["queue_admissions"].as_array().unwrap();
+    assert_eq!((shown.len(), &shown[0]["event_id"], &shown[0]["index"]), (1, &json!(event), &json!(2)));
+    let seq = house.number("SELECT seq AS number FROM queue_admissions WHERE index = 2").await;
+    assert_eq!(shown[0]["seq"], json!(seq));
+    assert!(shown[0]["admitted_at"].as_str().unwrap().ends_with('Z'), "{shown:?}");
+    // The chain of the log stays whole, and bears no name.
+    assert!(erase(&house.app, kim.user_id).await.is_finished);
+    assert_eq!(house.number(logged).await, 2);
+    assert_eq!(export(&house.app, kim.user_id).await.data["queue_admissions"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erasure_forgets_where_one_was_last_connected() {
+    let hall = Hall::open().await;
+    let (event, person, redis) = (hall.event().await, hall.somebody(), hall.house.stage.redis());
+    let key = redis.key(format_args!("ticketing:whereabouts:{}", person.user_id));
+    let remembered = || async {
+        let mut command = deadpool_redis::redis::cmd("GET");
+        redis.run::<Option<String>>(command.arg(&key)).await.unwrap()
+    };
+    let mut socket = hall.house.app.as_principal(person).socket_io(None).await.unwrap();
+    socket.ask("join-event", &json!({ "eventId": event })).await;
+    drop(socket);
+    // It is kept for whoever comes back, and nothing is written of it any more.
+    let is_lost = |kept: Option<String>| kept.is_some_and(|kept| !kept.contains("\"at\""));
+    testkit::eventually(SOON, || async { is_lost(remembered().await) }).await;
+    assert!(erase(&hall.house.app, person.user_id).await.is_finished);
+    assert_eq!(remembered().await, None);
 }
