@@ -140,6 +140,5 @@ async fn a_gateway_becomes_ready_without_the_auth_service_too() {
         let url = format!("http://{}/readyz", stage.admin);
         Answer::of(stage.anonymous().http.get(url)).await.status == 200
     };
-    assert!(!ready().await);
     testkit::eventually(Duration::from_secs(4), ready).await;
 }
