@@ -198,7 +198,7 @@ mod tests {
         let mark = Mark::default();
         let kept = Kept { answer: Bytes::new(), since: Instant::now(), seen: mark.seen() };
         let nothing = Duration::ZERO;
-        let just_below = |limit: Duration| limit - Duration::from_millis(1);
+        let just_below = |limit: Duration| limit.saturating_sub(Duration::from_millis(1));
         assert!(kept.is_fresh(mark.seen(), just_below(LIFE)) && !kept.is_fresh(mark.seen(), LIFE));
         assert!(LIFE < Duration::from_secs(1));
         mark.shift();

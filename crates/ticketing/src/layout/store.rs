@@ -12,6 +12,7 @@ use crate::{schema::seat_layouts, seat::layout::LayoutConfig};
 /// A layout.
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = seat_layouts, check_for_backend(diesel::pg::Pg))]
+#[expect(clippy::struct_field_names, reason = "named as the columns are")]
 pub(super) struct Layout {
     pub(super) id: Uuid,
     pub(super) name: String,

@@ -57,6 +57,7 @@ pub(super) struct Payment {
 
 /// What one person comes in with, of one of several reservations.
 #[derive(Debug, QueryableByName)]
+#[expect(clippy::struct_field_names, reason = "named as the columns are")]
 pub(super) struct Ticket {
     #[diesel(sql_type = SqlUuid)]
     pub(super) reservation_id: Uuid,

@@ -74,9 +74,8 @@ async fn keep_books(rooms: &WaitingRooms, room: &Arc<Room>) -> Outcome<()> {
                 report(rooms, room, &tick).await?;
             }
         }
-        Some(_) => {}
         None if is_idle => rooms.drop_room(room.event_id),
-        None => {}
+        Some(_) | None => {}
     }
     Ok(())
 }

@@ -189,6 +189,7 @@ struct Ending {
 }
 
 #[derive(QueryableByName)]
+#[expect(clippy::struct_field_names, reason = "named as the columns are")]
 struct End {
     #[diesel(sql_type = BigInt)]
     log_index: i64,
@@ -280,19 +281,20 @@ fn chain(writer: Writer, end: &End, admissions: &[&Admission]) -> Outcome<Vec<En
             prev_hash,
             hash: Vec::new(),
         };
-        entry.hash = entry.seal(writer.event_id).to_vec();
-        prev_hash = entry.hash.clone();
+        let seal = entry.seal(writer.event_id);
+        entry.hash = seal.to_vec();
+        prev_hash = seal.to_vec();
         entries.push(entry);
     }
     Ok(entries)
 }
 
 async fn insert(conn: &mut AsyncPgConnection, writer: Writer, entries: &[Entry], changes: &[i64]) -> Outcome<()> {
-    if entries.is_empty() {
-        return Ok(());
-    }
     fn column<T>(entries: &[Entry], pick: impl Fn(&Entry) -> T) -> Vec<T> {
         entries.iter().map(pick).collect()
+    }
+    if entries.is_empty() {
+        return Ok(());
     }
     sql_query(
         "INSERT INTO queue_admissions (event_id, incarnation, index, generation, change, seq, user_hash, admitted_at, \

@@ -92,7 +92,9 @@ async fn report_touched(rooms: &WaitingRooms, room: &Room) -> Outcome<()> {
         match rooms.0.scripts.touch(&room.keys, &users).await {
             Ok(Some(gone)) => {
                 let mut memory = room.memory();
-                gone.into_iter().for_each(|user| memory.forget(user));
+                for user in gone {
+                    memory.forget(user);
+                }
             }
             Ok(None) => room.memory().forget_all(),
             Err(problem) => {

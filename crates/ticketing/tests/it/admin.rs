@@ -485,8 +485,8 @@ async fn a_dashboard_counts_what_is_ones_own_and_a_day_is_the_zones() {
         house.sql(&format!("UPDATE reservations SET created_at = {number} WHERE user_id = '{buyer}'")).await;
     }
     let shown = kim.get("/api/v1/admin/dashboard/stats").await.assert_status(200).json;
-    let stats = json!({"totalEvents": 1, "totalReservations": 3, "totalRevenue": 100_000, "todayReservations": 2});
-    assert_eq!(shown["stats"], stats);
+    let expected = json!({"totalEvents": 1, "totalReservations": 3, "totalRevenue": 100_000, "todayReservations": 2});
+    assert_eq!(shown["stats"], expected);
     let recent = shown["recentReservations"].as_array().unwrap();
     assert_eq!((recent.len(), &recent[0]["user_id"]), (3, &json!(buyers[2].user_id)));
     let shown = lee.get("/api/admin/dashboard/stats").await.assert_status(200).json;

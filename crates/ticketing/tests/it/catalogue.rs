@@ -41,7 +41,7 @@ async fn a_change_is_seen_at_once_where_it_was_made_and_soon_on_every_replica() 
         }
         kim.put(&path, json!({ "title": new })).await.assert_status(200);
         assert_eq!(title(&house.app, &event).await, new);
-        assert_eq!(listed(&house.app).await, [new.clone()]);
+        assert_eq!(listed(&house.app).await, std::slice::from_ref(&new));
         eventually(TOLD, || async { title(&other, &event).await == new && listed(&other).await == [new.clone()] })
             .await;
     }

@@ -84,10 +84,12 @@ async fn a_leavers_place_is_the_next_ones_within_a_second_and_only_they_are_told
     assert_eq!(admitted, [&Notice::Admitted { event_id: event, user_id: lee.user_id }]);
     let redis = house.stage.redis();
     testkit::eventually(SECOND, || async {
-        notices(&redis)
-            .await
-            .iter()
-            .any(|notice| *notice == Notice::Queue { event_id: event, queue_size: 1, current_users: 1, threshold: 1 })
+        notices(&redis).await.contains(&Notice::Queue {
+            event_id: event,
+            queue_size: 1,
+            current_users: 1,
+            threshold: 1,
+        })
     })
     .await;
 }

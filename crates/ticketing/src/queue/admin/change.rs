@@ -25,6 +25,7 @@ use crate::{
 /// How a waiting room is to be run; what is left out stays as it is.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::option_option, reason = "left out, taken away, or given")]
 pub struct ChangeRoomRequest {
     /// `off` (admission is never needed), `auto` (while the event is full or anybody waits) or `on`.
     mode: Option<Mode>,
