@@ -6,15 +6,21 @@
 mod cpu;
 mod figures;
 mod gateway_process;
+mod load;
 mod nginx;
+mod own_database;
+mod peer;
+mod people;
 mod pgbench;
 mod platform;
 mod probe;
 mod process;
 mod raw;
+mod redis_wire;
 mod report;
 mod scenario;
 mod session_process;
+mod ticketing_process;
 mod token;
 mod trouble;
 mod tunnel;
@@ -54,6 +60,17 @@ enum Scenario {
     Focus(scenario::focus::Options),
     /// Reading a session beside the bare select, and timers at a fixed rate, on the running platform's database.
     Sessions(scenario::sessions::Options),
+    /// Telling a room over Socket.IO beside the npm package, and memory of idle connections, on the running platform's
+    /// database and Redis.
+    Sockets(scenario::sockets::Options),
+    /// Socket.IO clients that come at once and join, through the gateway of the running platform.
+    Joins(scenario::sockets::joins::Options),
+    /// Orders of one hot ticket type beside the bare database function and Fastify, on the running platform's database.
+    HotSale(scenario::hot_sale::Options),
+    /// Holding numbered seats beside the bare change of a seat's row, on the running platform's database.
+    HotSeats(scenario::hot_seats::Options),
+    /// Joining a line beside the bare script in Redis, and what waiting costs, on the running platform's database.
+    WaitingRoom(scenario::waiting_room::Options),
     /// Resident memory of every service of the running platform.
     Memory,
     /// Limits, gateway and tunnel with short settings, and their ratios.
@@ -97,6 +114,11 @@ async fn run(scenario: Scenario, processes: &Processes) -> Result<Verdict, Troub
         Scenario::Viewers(options) => scenario::viewers::run(&options, processes).await,
         Scenario::Focus(options) => scenario::focus::run(&options).await,
         Scenario::Sessions(options) => scenario::sessions::run(&options, processes).await,
+        Scenario::Sockets(options) => Box::pin(scenario::sockets::run(&options, processes)).await,
+        Scenario::Joins(options) => scenario::sockets::joins::run(&options).await,
+        Scenario::HotSale(options) => Box::pin(scenario::hot_sale::run(&options, processes)).await,
+        Scenario::HotSeats(options) => Box::pin(scenario::hot_seats::run(&options, processes)).await,
+        Scenario::WaitingRoom(options) => Box::pin(scenario::waiting_room::run(&options, processes)).await,
         Scenario::Memory => scenario::memory::run().await,
         Scenario::All(options) => Box::pin(scenario::all::run(&options, processes)).await,
         Scenario::Upstream { port } => upstream::serve(port).await.map(|()| Verdict::Passed),
