@@ -1,7 +1,7 @@
 //! `/socket.io`: where HTTP ends and the library begins.
 //!
 //! Requests of long-polling are answered by the library one by one. A WebSocket's handshake is answered here, and what is
-//! spoken on it goes to the library through a [pipe](super::pipe). So there is one port, one set of limits and one
+//! spoken on it goes to the library through a `pipe`. So there is one port, one set of limits and one
 //! measure of everything, and the gateway's token guards this route as it does all others.
 
 use std::{
