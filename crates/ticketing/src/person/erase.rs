@@ -5,12 +5,11 @@ use actix_web::{
     web::{Data, Path},
 };
 use chassis::{idempotency, principal::AuthPeer, problem::Outcome};
-use deadpool_redis::redis::cmd;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use domain::{contract::UserErasure, ids::UserId, person::ERASE_ROWS, principal::Service};
 
 use super::{belongings, ordered, organized};
-use crate::app::App;
+use crate::{app::App, realtime};
 
 /// Erases some of what is kept about a person, and says whether that was all.
 ///
@@ -35,7 +34,7 @@ pub async fn erase(app: Data<App>, _auth: AuthPeer, id: Path<UserId>) -> Outcome
             Outcome::Ok((events, idempotency::erase(conn, person, ERASE_ROWS).await?))
         })
         .await?;
-    forget_whereabouts(&app, person).await?;
+    realtime::forget(&app, person).await?;
     metrics::counter!("seats_released_total").increment(u64::try_from(seats).unwrap_or_default());
     let is_finished = !is_left(&mut conn, person).await?;
     let erased = [
@@ -47,12 +46,6 @@ pub async fn erase(app: Data<App>, _auth: AuthPeer, id: Path<UserId>) -> Outcome
         ("idempotency_keys", keys),
     ];
     Ok(HttpResponse::Ok().json(UserErasure::new(Service::Ticketing, is_finished, &erased)))
-}
-
-/// Deletes what `realtime` remembers of somebody who may come back.
-async fn forget_whereabouts(app: &App, person: UserId) -> Outcome<()> {
-    let redis = &app.ground.redis;
-    redis.run(cmd("DEL").arg(redis.key(format_args!("ticketing:whereabouts:{person}")))).await
 }
 
 async fn let_go(conn: &mut AsyncPgConnection, person: UserId) -> Outcome<(usize, usize)> {

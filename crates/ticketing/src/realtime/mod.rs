@@ -42,7 +42,7 @@ use chassis::{
     token::SigningConfig,
 };
 use clap::Args;
-use domain::principal::Service;
+use domain::{ids::UserId, principal::Service};
 use serde_json::Value;
 use socketioxide::{
     ParserConfig, SocketIo,
@@ -242,6 +242,14 @@ async fn expire(hub: Hub, stop: CancellationToken) {
             hub.hang_up(sid);
         }
     }
+}
+
+/// Forgets where somebody was last connected.
+///
+/// # Errors
+/// 503 while Redis is away.
+pub async fn forget(app: &App, user_id: UserId) -> Outcome<()> {
+    resume::forget(&app.ground.redis, user_id).await
 }
 
 /// Mounts the routes of Socket.IO.

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use chassis::problem::Outcome;
+use chassis::{problem::Outcome, redis::Redis};
 use deadpool_redis::redis::{cmd, pipe};
 use domain::ids::UserId;
 use serde::{Deserialize, Serialize};
@@ -89,7 +89,7 @@ async fn say_alive(hub: &Hub) -> Outcome<()> {
 async fn write_some(hub: &Hub, moved: &[(UserId, Moved)]) -> Outcome<()> {
     let mut commands = pipe();
     for (user_id, moved) in moved {
-        let key = key(hub, *user_id);
+        let key = key(&hub.redis, *user_id);
         let (whereabouts, at, seconds) = match moved {
             Moved::Here(whereabouts) => (whereabouts, Some(&hub.replica), HERE_FOR),
             Moved::Lost(whereabouts) => (whereabouts, None, LOST_FOR),
@@ -136,7 +136,7 @@ async fn recall(hub: &Hub, user_id: UserId) -> Outcome<Option<Whereabouts>> {
         Some(Moved::Here(_)) | None => {}
     }
     let mut command = cmd("GET");
-    let text: Option<String> = hub.redis.run(command.arg(key(hub, user_id))).await?;
+    let text: Option<String> = hub.redis.run(command.arg(key(&hub.redis, user_id))).await?;
     let Some(remembered) = text.and_then(|text| serde_json::from_str::<Remembered>(&text).ok()) else {
         return Ok(None);
     };
@@ -151,8 +151,13 @@ async fn recall(hub: &Hub, user_id: UserId) -> Outcome<Option<Whereabouts>> {
     Ok(Some(remembered.whereabouts))
 }
 
-fn key(hub: &Hub, user_id: UserId) -> String {
-    hub.redis.key(format_args!("ticketing:whereabouts:{user_id}"))
+/// Forgets where somebody was.
+pub(super) async fn forget(redis: &Redis, user_id: UserId) -> Outcome<()> {
+    redis.run(cmd("DEL").arg(key(redis, user_id))).await
+}
+
+fn key(redis: &Redis, user_id: UserId) -> String {
+    redis.key(format_args!("ticketing:whereabouts:{user_id}"))
 }
 
 fn alive(hub: &Hub, replica: &str) -> String {
