@@ -254,7 +254,8 @@ async fn no_more_come_in_within_a_second_than_the_rate_allows() {
         inside >= 25
     })
     .await;
-    assert!(started.elapsed() > SECOND);
+    // Five saved up and ten a second: twenty-five take about two seconds.
+    assert!(started.elapsed() > Duration::from_secs(1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
