@@ -25,6 +25,7 @@ pub mod migrate;
 pub mod openapi;
 pub mod optional_json;
 pub mod outbox;
+mod own;
 pub mod page;
 pub mod peers;
 pub mod pg;

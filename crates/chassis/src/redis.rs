@@ -1,7 +1,7 @@
 //! The Redis pool. Redis carries order, presence and notices; it may be flushed at any time, and nothing acknowledged
 //! is lost with it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use clap::Args;
 use deadpool::{
@@ -17,11 +17,15 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     config::Faults,
+    own::Own,
     problem::{Outcome, Problem},
 };
 
 /// Longest a request waits for a connection; a command itself is limited to 500 ms by the client library.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Longest an answer on a shared connection may take. There a crowd waits for one another, which with connections of the
+/// pool it does before it asks.
+const SHARED_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long after its last use a connection is taken to be alive. Asking each time would double the round trips of every
 /// command; one that left a command without its answer is not used again, and one that was idle for longer is asked.
 const TRUSTED: Duration = Duration::from_secs(1);
@@ -58,6 +62,8 @@ impl RedisConfig {
 #[derive(Clone)]
 pub struct Redis {
     pool: managed::Pool<Manager>,
+    /// The connections that are shared, one of each thread.
+    own: Arc<Own<MultiplexedConnection>>,
     url: SecretString,
     prefix: String,
 }
@@ -90,7 +96,7 @@ impl Redis {
             .recycle_timeout(Some(ACQUIRE_TIMEOUT))
             .runtime(Runtime::Tokio1)
             .build()?;
-        Ok(Self { pool, url: config.redis_url.clone(), prefix: config.redis_prefix.clone() })
+        Ok(Self { pool, own: Arc::new(Own::new()), url: config.redis_url.clone(), prefix: config.redis_prefix.clone() })
     }
 
     /// Takes a connection.
@@ -110,6 +116,39 @@ impl Redis {
     pub async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Outcome<T> {
         let mut conn = self.conn().await?;
         command.query_async(&mut conn).await.map_err(Problem::from)
+    }
+
+    /// Asks something short on the asking thread's own connection, together with whatever else is asked there at the
+    /// time; asks again, once, when the connection turns out to be gone, so that nothing belongs here which must not be
+    /// done twice. Redis spends a third less on a command that comes in one packet with others.
+    ///
+    /// # Errors
+    /// 503 when the server is away or does not answer in time.
+    pub async fn share<T>(&self, ask: impl AsyncFn(&mut MultiplexedConnection) -> Result<T, RedisError>) -> Outcome<T> {
+        let conn = self.shared().await?;
+        match ask(&mut (*conn).clone()).await {
+            Err(error) if error.is_io_error() => {
+                self.own.replace(&conn).await;
+                // A server that is slow is not asked twice.
+                if error.is_timeout() {
+                    return Err(error.into());
+                }
+                let conn = self.shared().await?;
+                Ok(ask(&mut (*conn).clone()).await?)
+            }
+            answered => Ok(answered?),
+        }
+    }
+
+    async fn shared(&self) -> Outcome<Arc<MultiplexedConnection>> {
+        let config = AsyncConnectionConfig::new().set_response_timeout(Some(SHARED_TIMEOUT));
+        self.own.conn(ACQUIRE_TIMEOUT, async || self.connect(config).await).await
+    }
+
+    async fn connect(&self, config: AsyncConnectionConfig) -> Outcome<MultiplexedConnection> {
+        let client = deadpool_redis::redis::Client::open(self.url.expose_secret())?;
+        let config = config.set_connection_timeout(Some(ACQUIRE_TIMEOUT));
+        Ok(client.get_multiplexed_async_connection_with_config(&config).await?)
     }
 
     /// Names a key of this deployment: `key("login:{id}")` is `maru:login:{id}`.
@@ -148,11 +187,7 @@ impl Redis {
     /// # Errors
     /// 503 when the server is away.
     pub async fn dedicated(&self, patience: Duration) -> Outcome<MultiplexedConnection> {
-        let client = deadpool_redis::redis::Client::open(self.url.expose_secret())?;
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(ACQUIRE_TIMEOUT))
-            .set_response_timeout(Some(patience));
-        Ok(client.get_multiplexed_async_connection_with_config(&config).await?)
+        self.connect(AsyncConnectionConfig::new().set_response_timeout(Some(patience))).await
     }
 
     /// Returns how long to wait before subscribing again.

@@ -118,12 +118,7 @@ async fn short_reads_of_a_thread_share_a_connection_and_outlive_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_connection_that_failed_is_not_used_again() {
-    let url = url::Url::parse(&testkit::settings::required("MARU_TEST_REDIS_URL")).unwrap();
-    let upstream = url.socket_addrs(|| None).unwrap();
-    let proxy = FaultProxy::start(upstream[0]).unwrap();
-    let redis_url = SecretString::from(format!("redis://{}", proxy.addr()));
-    let config = RedisConfig { redis_url, redis_prefix: "test".to_owned(), redis_pool_size: 1 };
-    let redis = Redis::new(&config).unwrap();
+    let (redis, proxy) = reset_at_will();
     let ping = async || redis.run::<String>(&cmd("PING")).await;
     for _ in 0..3 {
         ping().await.unwrap();
@@ -136,4 +131,39 @@ async fn a_redis_connection_that_failed_is_not_used_again() {
     assert_eq!(ping().await.unwrap_err().status().as_u16(), 503);
     ping().await.unwrap();
     assert_eq!(proxy.connections(), 2);
+}
+
+#[tokio::test]
+async fn short_questions_to_redis_share_a_connection_and_outlive_it() {
+    let (redis, proxy) = reset_at_will();
+    let ping = async || redis.share(async |conn| cmd("PING").query_async::<String>(conn).await).await;
+    for answer in join_all((0..40).map(|_| ping())).await {
+        assert_eq!(answer.unwrap(), "PONG");
+    }
+    assert_eq!(proxy.connections(), 1);
+    proxy.reset();
+    eventually(Duration::from_secs(5), || async { proxy.open_connections() == 0 }).await;
+    assert_eq!(ping().await.unwrap_err().status().as_u16(), 503);
+    proxy.heal();
+    // Whoever is the first to notice asks again.
+    assert!(join_all((0..40).map(|_| ping())).await.iter().all(Result::is_ok));
+}
+
+#[tokio::test]
+async fn a_refusal_is_no_reason_to_connect_again() {
+    let (redis, proxy) = reset_at_will();
+    for _ in 0..3 {
+        assert!(redis.share(async |conn| cmd("NO-SUCH-COMMAND").query_async::<String>(conn).await).await.is_err());
+    }
+    assert_eq!(proxy.connections(), 1);
+}
+
+/// Returns Redis behind something that can cut its connections; the pool has one.
+fn reset_at_will() -> (Redis, FaultProxy) {
+    let url = url::Url::parse(&testkit::settings::required("MARU_TEST_REDIS_URL")).unwrap();
+    let upstream = url.socket_addrs(|| None).unwrap();
+    let proxy = FaultProxy::start(upstream[0]).unwrap();
+    let redis_url = SecretString::from(format!("redis://{}", proxy.addr()));
+    let config = RedisConfig { redis_url, redis_prefix: "test".to_owned(), redis_pool_size: 1 };
+    (Redis::new(&config).unwrap(), proxy)
 }
