@@ -25,19 +25,15 @@ pub mod update_ticket_type;
 
 use actix_web::web::{self, ServiceConfig};
 
-use crate::routes::PREFIXES;
-
 /// Mounts the routes of organizers.
 pub fn routes(cfg: &mut ServiceConfig) {
-    for prefix in PREFIXES {
-        let at = |path: &str| web::resource(format!("{prefix}/admin{path}"));
-        cfg.service(at("/events").post(create_event::create_event))
-            .service(at("/events/{event_id}").put(update_event::update_event).delete(delete_event::delete_event))
-            .service(at("/events/{event_id}/cancel").post(cancel_event::cancel_event))
-            .service(at("/events/{event_id}/tickets").post(create_ticket_type::create_ticket_type))
-            .service(at("/tickets/{ticket_type_id}").put(update_ticket_type::update_ticket_type))
-            .service(at("/reservations").get(list_reservations::list_reservations))
-            .service(at("/reservations/{reservation_id}/status").patch(set_reservation_status::set_reservation_status))
-            .service(at("/dashboard/stats").get(dashboard::show_dashboard));
-    }
+    let at = |path: &str| web::resource(format!("/admin{path}"));
+    cfg.service(at("/events").post(create_event::create_event))
+        .service(at("/events/{event_id}").put(update_event::update_event).delete(delete_event::delete_event))
+        .service(at("/events/{event_id}/cancel").post(cancel_event::cancel_event))
+        .service(at("/events/{event_id}/tickets").post(create_ticket_type::create_ticket_type))
+        .service(at("/tickets/{ticket_type_id}").put(update_ticket_type::update_ticket_type))
+        .service(at("/reservations").get(list_reservations::list_reservations))
+        .service(at("/reservations/{reservation_id}/status").patch(set_reservation_status::set_reservation_status))
+        .service(at("/dashboard/stats").get(dashboard::show_dashboard));
 }

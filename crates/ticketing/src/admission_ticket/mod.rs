@@ -11,12 +11,8 @@ pub mod store;
 
 use actix_web::web::{self, ServiceConfig};
 
-use crate::routes::PREFIXES;
-
 /// Mounts the routes.
 pub fn routes(cfg: &mut ServiceConfig) {
-    for prefix in PREFIXES {
-        cfg.service(web::resource(format!("{prefix}/reservations/{{reservation_id}}/tickets")).get(list::list_tickets))
-            .service(web::resource(format!("{prefix}/admin/checkin")).post(check_in::check_in));
-    }
+    cfg.service(web::resource("/reservations/{reservation_id}/tickets").get(list::list_tickets))
+        .service(web::resource("/admin/checkin").post(check_in::check_in));
 }

@@ -14,15 +14,15 @@ pub mod words;
 
 use actix_web::web::{self, ServiceConfig};
 
-use crate::routes::PREFIXES;
-
 /// Mounts the routes of events.
 pub fn routes(cfg: &mut ServiceConfig) {
-    for prefix in PREFIXES {
-        let all = [format!("{prefix}/events"), format!("{prefix}/events/")];
-        cfg.service(web::resource(all).get(list::list_events))
-            .service(web::resource(format!("{prefix}/events/{{event_id}}")).get(show::show_event));
-    }
+    let all = ["/events", "/events/"];
+    cfg.service(web::resource(all).get(list::list_events))
+        .service(web::resource("/events/{event_id}").get(show::show_event));
+}
+
+/// Mounts what other services ask about events.
+pub fn internal_routes(cfg: &mut ServiceConfig) {
     let holder = "/internal/events/{event_id}/ticket-holders/{user_id}";
     cfg.service(web::resource(holder).get(holder::show_holder));
 }

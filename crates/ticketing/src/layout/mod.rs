@@ -8,12 +8,8 @@ mod store;
 
 use actix_web::web::{self, ServiceConfig};
 
-use crate::routes::PREFIXES;
-
 /// Mounts the routes of layouts.
 pub fn routes(cfg: &mut ServiceConfig) {
-    for prefix in PREFIXES {
-        cfg.service(web::resource(format!("{prefix}/seats/layouts")).get(list::list_layouts))
-            .service(web::resource(format!("{prefix}/admin/layouts")).post(create::create_layout));
-    }
+    cfg.service(web::resource("/seats/layouts").get(list::list_layouts))
+        .service(web::resource("/admin/layouts").post(create::create_layout));
 }

@@ -10,30 +10,24 @@ pub mod cancel;
 pub mod lane;
 pub mod list;
 pub mod place;
-mod rehearsal;
+pub(crate) mod rehearsal;
 pub mod settle;
 pub mod show;
 pub mod store;
+pub mod verdict;
 pub mod view;
 pub mod waiting;
 
 use actix_web::web::{self, ServiceConfig};
 
-use crate::routes::PREFIXES;
-
 /// Mounts the routes of reservations.
 pub fn routes(cfg: &mut ServiceConfig) {
-    for prefix in PREFIXES {
-        let all = [format!("{prefix}/reservations"), format!("{prefix}/reservations/")];
-        cfg.service(web::resource(all).post(place::place_order))
-            .service(web::resource(format!("{prefix}/reservations/my")).get(list::list_own))
-            .service(
-                web::resource(format!("{prefix}/reservations/waiting-list")).get(waiting::show).post(waiting::join),
-            )
-            .service(
-                web::resource(format!("{prefix}/reservations/waiting-list/{{ticket_type_id}}")).delete(waiting::leave),
-            )
-            .service(web::resource(format!("{prefix}/reservations/{{reservation_id}}")).get(show::show_own))
-            .service(web::resource(format!("{prefix}/reservations/{{reservation_id}}/cancel")).post(cancel::cancel));
-    }
+    // Two resources: a list of patterns is searched for, one is compared.
+    cfg.service(web::resource("/reservations").post(place::place_order))
+        .service(web::resource("/reservations/").post(place::place_order))
+        .service(web::resource("/reservations/my").get(list::list_own))
+        .service(web::resource("/reservations/waiting-list").get(waiting::show).post(waiting::join))
+        .service(web::resource("/reservations/waiting-list/{ticket_type_id}").delete(waiting::leave))
+        .service(web::resource("/reservations/{reservation_id}").get(show::show_own))
+        .service(web::resource("/reservations/{reservation_id}/cancel").post(cancel::cancel));
 }

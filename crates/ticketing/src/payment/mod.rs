@@ -32,7 +32,6 @@ use domain::payment::PAYMENTS_NOT_CONFIGURED;
 use tokio::sync::Notify;
 
 use self::{provider::Provider, sandbox::Sandbox};
-use crate::routes::PREFIXES;
 
 /// Most questions that follow on one another while a payment is somebody's: confirm or cancel, and look up around it.
 const QUESTIONS: u32 = 3;
@@ -41,13 +40,11 @@ const LEASE_SLACK: Duration = Duration::from_secs(5);
 
 /// Mounts the routes.
 pub fn routes(cfg: &mut ServiceConfig) {
-    for prefix in PREFIXES {
-        cfg.service(web::resource(format!("{prefix}/payments/methods")).get(methods::list_methods))
-            .service(web::resource(format!("{prefix}/payments/prepare")).post(prepare::prepare_payment))
-            .service(web::resource(format!("{prefix}/payments/confirm")).post(confirm::confirm_payment))
-            .service(web::resource(format!("{prefix}/payments/process")).post(process::process_payment))
-            .service(web::resource(format!("{prefix}/payments/webhooks/toss")).post(webhook::toss_webhook));
-    }
+    cfg.service(web::resource("/payments/methods").get(methods::list_methods))
+        .service(web::resource("/payments/prepare").post(prepare::prepare_payment))
+        .service(web::resource("/payments/confirm").post(confirm::confirm_payment))
+        .service(web::resource("/payments/process").post(process::process_payment))
+        .service(web::resource("/payments/webhooks/toss").post(webhook::toss_webhook));
 }
 
 /// The providers; clones share them.

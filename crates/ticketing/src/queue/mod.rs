@@ -31,21 +31,19 @@ use domain::ids::{EventId, ReservationId, UserId};
 
 pub use rooms::WaitingRooms;
 
-use crate::{app::App, routes::PREFIXES};
+use crate::app::App;
 
 /// Mounts the routes of the waiting room.
 pub fn routes(cfg: &mut ServiceConfig) {
-    for prefix in PREFIXES {
-        let at = |name: &str| web::resource(format!("{prefix}/queue/{name}/{{event_id}}"));
-        cfg.service(at("check").post(check::check))
-            .service(at("status").get(status::show_status))
-            .service(at("heartbeat").post(heartbeat::heartbeat))
-            .service(at("leave").post(leave::leave))
-            .service(at("defer").post(defer::defer))
-            .service(at("audit").get(audit::show_audit))
-            .service(at("admin/clear").post(admin::clear::clear_room))
-            .service(at("admin").get(admin::show::show_room).put(admin::change::change_room));
-    }
+    let at = |name: &str| web::resource(format!("/queue/{name}/{{event_id}}"));
+    cfg.service(at("check").post(check::check))
+        .service(at("status").get(status::show_status))
+        .service(at("heartbeat").post(heartbeat::heartbeat))
+        .service(at("leave").post(leave::leave))
+        .service(at("defer").post(defer::defer))
+        .service(at("audit").get(audit::show_audit))
+        .service(at("admin/clear").post(admin::clear::clear_room))
+        .service(at("admin").get(admin::show::show_room).put(admin::change::change_room));
 }
 
 /// Starts what looks after waiting rooms.

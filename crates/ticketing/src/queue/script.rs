@@ -172,14 +172,30 @@ impl Scripts {
         step: &str,
         with: impl FnOnce(&mut ScriptInvocation<'_>),
     ) -> Outcome<T> {
+        let call = self.call(keys, step, with);
+        let mut conn = self.redis.conn().await?;
+        call.invoke_async(&mut conn).await.map_err(Problem::from)
+    }
+
+    /// Runs a step that may be done twice, together with others': a crowd asks all at once.
+    async fn run_with_others<T: FromRedisValue>(
+        &self,
+        keys: &Keys,
+        step: &str,
+        with: impl FnOnce(&mut ScriptInvocation<'_>),
+    ) -> Outcome<T> {
+        let call = self.call(keys, step, with);
+        self.redis.share(async |conn| call.invoke_async(conn).await).await
+    }
+
+    fn call(&self, keys: &Keys, step: &str, with: impl FnOnce(&mut ScriptInvocation<'_>)) -> ScriptInvocation<'_> {
         let mut call = self.script.prepare_invoke();
         for key in &keys.0 {
             call.key(key);
         }
         call.arg(step).arg(self.ttl_ms).arg(self.claim_ms);
         with(&mut call);
-        let mut conn = self.redis.conn().await?;
-        call.invoke_async(&mut conn).await.map_err(Problem::from)
+        call
     }
 
     /// Asks for somebody.
@@ -196,7 +212,7 @@ impl Scripts {
             Ask::Enter => "enter",
         };
         let old = ticket.map_or((0, 0, 0, 0), |t| (t.generation, t.incarnation, t.seq, t.seen_at_ms));
-        let answer = self.run(keys, step, |call| {
+        let answer = self.run_with_others(keys, step, |call| {
             call.arg(user_id.to_string()).arg(old.0).arg(old.1).arg(old.2).arg(old.3);
         });
         read_place(answer.await?)

@@ -10,15 +10,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::routes::PREFIXES;
-
 /// Mounts the routes of ticket types.
 pub fn routes(cfg: &mut ServiceConfig) {
-    for prefix in PREFIXES {
-        let availability = format!("{prefix}/tickets/availability/{{ticket_type_id}}");
-        cfg.service(web::resource(format!("{prefix}/tickets/event/{{event_id}}")).get(list::list_ticket_types))
-            .service(web::resource(availability).get(availability::show_availability));
-    }
+    let availability = "/tickets/availability/{ticket_type_id}";
+    cfg.service(web::resource("/tickets/event/{event_id}").get(list::list_ticket_types))
+        .service(web::resource(availability).get(availability::show_availability));
 }
 
 /// One kind of ticket.
