@@ -30,8 +30,6 @@ const TIMES: [&str; 2] = ["3600000", "60000"];
 const THRESHOLD: u32 = 1_000;
 /// The most different people whom redis-benchmark can name.
 const KEYSPACE: &str = "2000000000";
-/// People whose tokens a service surely knows: it remembers some thousands.
-const KNOWN: usize = 6_000;
 
 /// Redis and one service.
 pub(super) struct Stage {
@@ -92,13 +90,10 @@ impl Stage {
 
     /// Lets people join who have looked before.
     pub(super) async fn join_known(&self, options: &Options, line: &str) -> Result<Rate, Trouble> {
-        let tokens = self.tokens(KNOWN)?;
-        // Twice: while they look for the first time, the service may run out of room for tokens and begin anew.
-        for _ in 0..2 {
-            let looks = request("GET", "status", line, self.service, tokens.clone());
-            let pace = Pace::Count(tokens.len() as u64);
-            load::send(self.service.address, options.connections, pace, 0, looks).await?;
-        }
+        let tokens = self.tokens(usize::try_from(options.joins).unwrap_or(usize::MAX))?;
+        let looks = request("GET", "status", line, self.service, tokens.clone());
+        let pace = Pace::Count(tokens.len() as u64);
+        load::send(self.service.address, options.connections, pace, 0, looks).await?;
         self.join_with(options, line, tokens).await
     }
 
