@@ -17,11 +17,11 @@ use crate::{
     config::TicketingConfig,
     event::{catalogue::Catalogue, watch},
     notice::Notices,
-    order::lane::Lane,
+    order::{batch::Order, lane::Lane},
     payment::{self, Payments},
     queue::{self, WaitingRooms},
     realtime, routes,
-    seat::{expiry, shed::Shed},
+    seat::{batch::Choice, expiry, shed::Shed},
 };
 
 /// The schema of `maru_ticketing`.
@@ -39,7 +39,9 @@ pub struct App {
     /// The way to the other replicas.
     pub notices: Notices,
     /// The way of orders into the database.
-    pub lane: Lane,
+    pub orders: Lane<Order>,
+    /// The way of holds of numbered seats into the database.
+    pub seats: Lane<Choice>,
     /// Where seats are noted that somebody is at.
     pub shed: Arc<Shed>,
     /// Who takes the money.
@@ -65,7 +67,8 @@ pub fn build(config: TicketingConfig, clock: Clock) -> Outcome<Bound> {
     watch::start(&app.ground.lifecycle, app.ground.redis.clone(), app.catalogue.clone());
     let pause = Duration::from_millis(app.config.hold_sweep_ms);
     expiry::start(&app.ground.lifecycle, app.ground.pg.clone(), app.outbox.clone(), pause);
-    app.lane.start(&app.ground.lifecycle, &app.outbox);
+    app.orders.start(&app.ground.lifecycle, &app.outbox);
+    app.seats.start(&app.ground.lifecycle, &app.outbox);
     queue::start(&app.ground.lifecycle, &app.queue);
     payment::refund::relay(&app);
     payment::reconcile::start(&app, Duration::from_millis(app.config.payments.payment_sweep_ms));
@@ -86,13 +89,14 @@ impl App {
         let outbox = Outbox::new(clock.clone());
         let ground = Foundation::new(Service::Ticketing, config.base.clone(), clock)?;
         let notices = Notices::new(ground.redis.clone());
-        let lane = Lane::new(&config.base.pg, config.terms())?;
+        let orders = Lane::new(&config.base.pg, "ticketing-orders", config.terms())?;
+        let seats = Lane::new(&config.base.pg, "ticketing-seats", config.terms())?;
         let payments = config.payments.payments(config.base.common.environment)?;
         let codes = config.tickets.codes();
         let queue = WaitingRooms::new(&ground, notices.clone(), config.queue.clone(), config.tickets.queue_mac());
         let (config, shed) = (Arc::new(config), Arc::default());
         let (catalogue, settlement) = (Catalogue::new(), Settlement::default());
-        Ok(Self { ground, config, outbox, notices, lane, shed, payments, codes, catalogue, settlement, queue })
+        Ok(Self { ground, config, outbox, notices, orders, seats, shed, payments, codes, catalogue, settlement, queue })
     }
 
     /// Lets everybody know of a change of an event that has just been committed: this process at once, the others by the

@@ -27,7 +27,7 @@ pub struct Finding {
 }
 
 /// What must not be there, each with the query that counts it; `$1` is the limit of a person for an event.
-const CHECKS: [(&str, &str); 18] = [
+const CHECKS: [(&str, &str); 19] = [
     (
         "ticket types of which more is held and sold than there is",
         "SELECT count(*) FROM ticket_types WHERE held < 0 OR sold < 0 OR held + sold > total_quantity",
@@ -63,6 +63,13 @@ const CHECKS: [(&str, &str); 18] = [
         "SELECT count(*) FROM seats s JOIN reservations r ON r.id = s.reservation_id \
          LEFT JOIN reservation_seats k ON k.reservation_id = r.id AND k.seat_id = s.id \
          WHERE k.seat_id IS NULL OR r.event_id <> s.event_id",
+    ),
+    (
+        "seats of reservations that are not there, or reservations of seats that are not there",
+        "SELECT (SELECT count(*) FROM seats s WHERE s.reservation_id IS NOT NULL \
+             AND NOT EXISTS (SELECT FROM reservations r WHERE r.id = s.reservation_id)) \
+         + (SELECT count(*) FROM reservation_seats k WHERE NOT EXISTS (SELECT FROM seats s WHERE s.id = k.seat_id) \
+             OR NOT EXISTS (SELECT FROM reservations r WHERE r.id = k.reservation_id)) AS count",
     ),
     (
         "seats that are held by a reservation that is not pending",

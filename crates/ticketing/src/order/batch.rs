@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use chassis::{
-    idempotency::{Answer, Attempt},
+    idempotency::Attempt,
     problem::{Outcome, Problem},
 };
 use diesel::{
@@ -19,12 +19,18 @@ use diesel::{
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::{
-    fault::{Fault, common},
     ids::{EventId, ReservationId, TicketTypeId, UserId},
-    seat_hold::{EVENT_NOT_FOUND, SALE_CLOSED, SOLD_OUT, TICKET_TYPE_NOT_FOUND, reservation_number},
-    ticket_order::{Basket, LIMIT_REACHED, Portion},
+    seat_hold::reservation_number,
+    ticket_order::{Basket, Portion},
 };
 use uuid::Uuid;
+
+use super::{
+    lane::Request,
+    rehearsal,
+    verdict::{Columns, Verdict},
+};
+use crate::seat::expiry;
 
 /// Under which route its keys are kept.
 pub(crate) const ROUTE: &str = "POST /api/v1/reservations";
@@ -38,7 +44,7 @@ pub struct Order {
     number: String,
     event_id: EventId,
     /// Who orders.
-    pub(super) buyer: UserId,
+    buyer: UserId,
     key: String,
     body_hash: Vec<u8>,
     message: &'static str,
@@ -61,7 +67,7 @@ impl Order {
     }
 
     /// Returns the ticket types it wants.
-    pub(super) fn types(&self) -> impl Iterator<Item = TicketTypeId> + '_ {
+    fn types(&self) -> impl Iterator<Item = TicketTypeId> + '_ {
         self.basket.portions().iter().map(|portion| portion.ticket_type_id)
     }
 }
@@ -84,62 +90,6 @@ pub(super) enum Manner {
     Cautious,
     /// The same, after what was overdue has been expired.
     Final,
-}
-
-/// What came of one order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The order's answer, new or kept: HTTP status and JSON.
-    Given {
-        /// HTTP status.
-        status: u16,
-        /// JSON, as the database wrote it.
-        text: String,
-    },
-    /// There is a reason why not.
-    Refused(Fault),
-    /// What is missing is held by reservations whose time has passed.
-    Due,
-}
-
-impl Verdict {
-    pub(crate) fn read(outcome: &str, status: Option<i32>, answer: Option<String>) -> Outcome<Self> {
-        Ok(match outcome {
-            "created" | "kept" => {
-                let status = status.and_then(|status| u16::try_from(status).ok()).unwrap_or(201);
-                let text = answer.ok_or_else(|| Problem::unexpected("an order without an answer"))?;
-                Self::Given { status, text }
-            }
-            "due" => Self::Due,
-            "event_not_found" => Self::Refused(EVENT_NOT_FOUND),
-            "ticket_type_not_found" => Self::Refused(TICKET_TYPE_NOT_FOUND),
-            "sale_closed" => Self::Refused(SALE_CLOSED),
-            "sold_out" => Self::Refused(SOLD_OUT),
-            "limit_reached" => Self::Refused(LIMIT_REACHED),
-            "idempotency_key_reused" => Self::Refused(common::IDEMPOTENCY_KEY_REUSED),
-            "idempotency_in_progress" => Self::Refused(common::IDEMPOTENCY_IN_PROGRESS),
-            other => return Err(Problem::unexpected(format!("an order came to {other}"))),
-        })
-    }
-
-    /// Returns the answer.
-    ///
-    /// # Errors
-    /// The refusal.
-    pub fn answer(self) -> Outcome<Answer> {
-        match self {
-            Self::Given { status, text } => {
-                let status = actix_web::http::StatusCode::from_u16(status).map_err(Problem::unexpected)?;
-                Ok(Answer { status, body: serde_json::from_str(&text).map_err(Problem::unexpected)? })
-            }
-            Self::Refused(fault) if fault == common::IDEMPOTENCY_IN_PROGRESS => {
-                Err(Problem::from(fault).retry_after(1))
-            }
-            Self::Refused(fault) => Err(fault.into()),
-            // Asked for at the last try only, which never says so.
-            Self::Due => Err(Problem::unexpected("an order was left open")),
-        }
-    }
 }
 
 /// The statement's values, one array for each column.
@@ -239,8 +189,6 @@ impl Query for Batch<'_> {
     );
 }
 
-type Columns = (Vec<Option<String>>, Vec<Option<i32>>, Vec<Option<String>>);
-
 /// Makes orders, in one transaction of its own; `None` when a hopeful batch ran short and nothing has changed.
 ///
 /// # Errors
@@ -252,12 +200,51 @@ pub(super) async fn run(
     terms: Terms,
     manner: Manner,
 ) -> Outcome<Option<Vec<Verdict>>> {
-    let (outcomes, statuses, answers): Columns = match Batch::new(orders, terms, manner).get_result(conn).await {
+    let columns: Columns = match Batch::new(orders, terms, manner).get_result(conn).await {
         Err(DieselError::DatabaseError(_, info)) if info.message() == RUN_SHORT => return Ok(None),
         answered => answered?,
     };
-    let verdicts = outcomes.into_iter().zip(statuses).zip(answers);
-    let verdicts = verdicts
-        .map(|((outcome, status), answer)| Verdict::read(outcome.as_deref().unwrap_or_default(), status, answer));
-    verdicts.collect::<Outcome<Vec<_>>>().map(Some)
+    Verdict::read_all(columns).map(Some)
+}
+
+impl Request for Order {
+    const KIND: &'static str = "orders";
+
+    fn buyer(&self) -> UserId {
+        self.buyer
+    }
+
+    fn wanted(&self) -> impl Iterator<Item = Uuid> {
+        self.types().map(|wanted| wanted.0)
+    }
+
+    /// Makes orders in one transaction, and those that want what overdue reservations hold in another.
+    async fn together(conn: &mut AsyncPgConnection, orders: &[&Self], terms: Terms) -> Outcome<Vec<Verdict>> {
+        let mut verdicts = match run(conn, orders, terms, Manner::Hopeful).await? {
+            Some(verdicts) => verdicts,
+            None => cautiously(conn, orders, terms, Manner::Cautious).await?,
+        };
+        let left: Vec<_> = orders.iter().zip(&verdicts).filter(|(_, verdict)| **verdict == Verdict::Due).collect();
+        if !left.is_empty() {
+            let left: Vec<_> = left.into_iter().map(|(order, _)| *order).collect();
+            let types: Vec<_> = left.iter().flat_map(|order| order.types()).collect();
+            let buyers: Vec<_> = left.iter().map(|order| order.buyer).collect();
+            expiry::expire_for(conn, &types, &buyers).await?;
+            Verdict::settle(&mut verdicts, cautiously(conn, &left, terms, Manner::Final).await?);
+        }
+        Ok(verdicts)
+    }
+
+    async fn rehearse(conn: &mut AsyncPgConnection, terms: Terms) -> Outcome<()> {
+        rehearsal::rehearse(conn, terms).await
+    }
+}
+
+async fn cautiously(
+    conn: &mut AsyncPgConnection,
+    orders: &[&Order],
+    terms: Terms,
+    manner: Manner,
+) -> Outcome<Vec<Verdict>> {
+    run(conn, orders, terms, manner).await?.ok_or_else(|| Problem::unexpected("a cautious batch ran short"))
 }

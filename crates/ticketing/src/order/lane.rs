@@ -1,9 +1,10 @@
-//! The lane: where orders of this process meet on their way to the database.
+//! The lane: where requests of this process for tickets, or for seats, meet on their way to the database.
 //!
-//! A ticket type that everybody wants is one row, and each transaction that changes it waits for the one before. So
-//! orders that come while one is written travel together and share one transaction; each gets its own answer. Nobody
-//! waits for company: an order that finds the lane empty goes at once. The lane has connections of its own, so that
-//! a rush on one event leaves those of other requests alone. An order that was answered is on disk.
+//! A ticket type that everybody wants is one row, and each transaction that changes it waits for the one before; seats
+//! are many rows, but each hold by itself spends most of its time on what every transaction costs. So requests that come
+//! while one is written travel together and share one transaction; each gets its own answer. Nobody waits for company: a
+//! request that finds the lane empty goes at once. A lane has connections of its own, so that a rush on one event leaves
+//! those of other requests alone. A request that was answered is on disk.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -20,8 +21,9 @@ use chassis::{
     pg::{Pg, PgConfig},
     problem::{Outcome, Problem},
 };
-use domain::fault::common;
-use futures_util::{StreamExt, stream::FuturesUnordered};
+use diesel_async::AsyncPgConnection;
+use domain::{fault::common, ids::UserId};
+use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{
     sync::{
@@ -33,51 +35,83 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use url::Url;
+use uuid::Uuid;
 
-use super::{
-    batch::{self, Manner, Order, Terms, Verdict},
-    rehearsal,
-};
-use crate::seat::expiry;
+use super::{batch::Terms, verdict::Verdict};
 
-/// Most orders of one batch: fewer leave throughput behind, more only add to everybody's wait.
+/// Most requests of one batch: fewer leave throughput behind, more only add to everybody's wait.
 const BATCH: usize = 64;
 /// Batches on their way at once. A second one goes only when it is full: two half-empty ones wait for each other.
 const DEPTH: usize = 2;
-/// Most orders that wait in this process; at 20,000 a second they are answered within a fifth of a second.
+/// Most requests that wait in this process; at 20,000 a second they are answered within a fifth of a second.
 const WAITING: usize = 4_096;
 /// Longest wait for a lock: whoever holds a row for longer must not stop everybody else.
 const LOCK_TIMEOUT_MS: u32 = 250;
-/// How long orders of a batch that failed are tried one by one.
+/// How long requests of a batch that failed are tried one by one.
 const ONE_BY_ONE: Duration = Duration::from_secs(1);
 /// How long notices gather: people who look on need not hear of each of several hundred batches a second.
 const GATHER: Duration = Duration::from_millis(25);
 
-struct Job {
-    order: Order,
+/// What travels in a lane.
+pub trait Request: Send + Sync + Sized + 'static {
+    /// The name of the lane, in the plural.
+    const KIND: &'static str;
+
+    /// Returns who asks. Of each person a batch has at most one request.
+    fn buyer(&self) -> UserId;
+
+    /// Returns the rows that it may have to wait for.
+    fn wanted(&self) -> impl Iterator<Item = Uuid>;
+
+    /// Does as all of them ask, or refuses, each for itself and in their order; none is left due.
+    ///
+    /// # Errors
+    /// Returns a problem when the database is away or a lock is not free in time; nothing has changed then, unless the
+    /// connection broke, when nobody knows. Asked again, whatever was done is answered as before.
+    fn together(
+        conn: &mut AsyncPgConnection,
+        requests: &[&Self],
+        terms: Terms,
+    ) -> impl Future<Output = Outcome<Vec<Verdict>>> + Send;
+
+    /// Does everything once and takes it back: a connection's first use of a function costs some thirty milliseconds of
+    /// compiling and planning, which at the opening of a sale nobody has.
+    ///
+    /// # Errors
+    /// Returns a problem when the database is away.
+    fn rehearse(conn: &mut AsyncPgConnection, terms: Terms) -> impl Future<Output = Outcome<()>> + Send;
+}
+
+struct Job<R> {
+    request: R,
     answer: oneshot::Sender<Outcome<Verdict>>,
 }
 
-/// The way of orders into the database; clones share it.
-#[derive(Clone)]
-pub struct Lane(Arc<Inner>);
+/// The way of requests into the database; clones share it.
+pub struct Lane<R>(Arc<Inner<R>>);
 
-struct Inner {
+impl<R> Clone for Lane<R> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+struct Inner<R> {
     pg: Pg,
     terms: Terms,
     waiting: AtomicUsize,
-    jobs: UnboundedSender<Job>,
-    queue: Mutex<UnboundedReceiver<Job>>,
+    jobs: UnboundedSender<Job<R>>,
+    queue: Mutex<UnboundedReceiver<Job<R>>>,
     committed: Notify,
 }
 
-impl Lane {
+impl<R: Request> Lane<R> {
     /// Builds a lane to this database; nothing moves on it before [`start`](Self::start).
     ///
     /// # Errors
     /// Returns a problem when the database's URL cannot be read.
-    pub fn new(pg: &PgConfig, terms: Terms) -> Outcome<Self> {
-        let pg = Pg::new(&own(pg)?, "ticketing-orders").map_err(Problem::unexpected)?;
+    pub fn new(pg: &PgConfig, name: &'static str, terms: Terms) -> Outcome<Self> {
+        let pg = Pg::new(&own(pg)?, name).map_err(Problem::unexpected)?;
         let (jobs, queue) = unbounded_channel();
         let (waiting, queue) = (AtomicUsize::new(0), Mutex::new(queue));
         Ok(Self(Arc::new(Inner { pg, terms, waiting, jobs, queue, committed: Notify::new() })))
@@ -86,12 +120,12 @@ impl Lane {
     /// Starts the loops that move it; they end when everything that was accepted is answered.
     pub fn start(&self, lifecycle: &Lifecycle, outbox: &Outbox) {
         let lane = self.0.clone();
-        lifecycle.spawn_loop("orders", move |stop| {
+        lifecycle.spawn_loop(R::KIND, move |stop| {
             let lane = lane.clone();
             async move { lane.combine(stop).await }
         });
         let (lane, outbox) = (self.0.clone(), outbox.clone());
-        lifecycle.spawn_loop("order_notices", move |stop| {
+        lifecycle.spawn_loop("lane_notices", move |stop| {
             let (lane, outbox) = (lane.clone(), outbox.clone());
             async move {
                 while !stop.is_cancelled() {
@@ -107,29 +141,29 @@ impl Lane {
         });
     }
 
-    /// Places an order and waits for what comes of it.
+    /// Places a request and waits for what comes of it.
     ///
     /// # Errors
     /// 503 when too many wait already, and when the database is away.
-    pub async fn place(&self, order: Order) -> Outcome<Verdict> {
+    pub async fn place(&self, request: R) -> Outcome<Verdict> {
         if self.0.waiting.fetch_add(1, Ordering::Relaxed) >= WAITING {
             self.0.waiting.fetch_sub(1, Ordering::Relaxed);
-            metrics::counter!("orders_shed_total").increment(1);
+            metrics::counter!("lane_shed_total", "lane" => R::KIND).increment(1);
             return Err(Problem::from(common::UNAVAILABLE).retry_after(1));
         }
         let (answer, answered) = oneshot::channel();
-        if self.0.jobs.send(Job { order, answer }).is_err() {
+        if self.0.jobs.send(Job { request, answer }).is_err() {
             self.0.waiting.fetch_sub(1, Ordering::Relaxed);
-            return Err(Problem::unavailable("orders are not taken any more"));
+            return Err(Problem::unavailable("requests are not taken any more"));
         }
         answered.await.map_err(Problem::unavailable)?
     }
 }
 
-impl Inner {
+impl<R: Request> Inner<R> {
     async fn combine(&self, stop: CancellationToken) {
         let mut queue = self.queue.lock().await;
-        rehearsal::run(&self.pg, self.terms, DEPTH).await;
+        self.rehearse().await;
         // What was accepted before a panic went down with it.
         self.waiting.store(queue.len(), Ordering::Relaxed);
         let mut waiting = VecDeque::new();
@@ -158,9 +192,24 @@ impl Inner {
         stop.cancelled().await;
     }
 
-    /// Takes the orders of the next batch, at most one of each person, in the order they came; those whose clients have
+    /// Warms all connections; one that cannot be had is warmed by its first request.
+    async fn rehearse(&self) {
+        let warming = (0..DEPTH).map(|_| async {
+            let mut conn = self.pg.conn().await?;
+            R::rehearse(&mut conn, self.terms).await?;
+            // Given back only when all are out, or the same one would be warmed twice.
+            Outcome::Ok(conn)
+        });
+        for warmed in join_all(warming).await {
+            if let Err(problem) = warmed {
+                tracing::warn!(code = problem.code(), lane = R::KIND, "a lane begins without a rehearsal");
+            }
+        }
+    }
+
+    /// Takes the requests of the next batch, at most one of each person, in the order they came; those whose clients have
     /// gone are left out.
-    fn take_batch(&self, waiting: &mut VecDeque<Job>) -> Vec<Job> {
+    fn take_batch(&self, waiting: &mut VecDeque<Job<R>>) -> Vec<Job<R>> {
         let mut buyers = HashSet::with_capacity(BATCH);
         let (mut jobs, mut later) = (Vec::with_capacity(BATCH.min(waiting.len())), Vec::new());
         let mut gone = 0;
@@ -169,7 +218,7 @@ impl Inner {
         {
             if job.answer.is_closed() {
                 gone += 1;
-            } else if buyers.insert(job.order.buyer) {
+            } else if buyers.insert(job.request.buyer()) {
                 jobs.push(job);
             } else {
                 later.push(job);
@@ -182,75 +231,46 @@ impl Inner {
         jobs
     }
 
-    async fn run(&self, jobs: Vec<Job>) {
-        let orders: Vec<_> = jobs.iter().map(|job| &job.order).collect();
+    async fn run(&self, jobs: Vec<Job<R>>) {
+        let requests: Vec<_> = jobs.iter().map(|job| &job.request).collect();
         #[expect(clippy::cast_precision_loss, reason = "at most 64")]
-        metrics::histogram!("order_batch_size").record(orders.len() as f64);
-        let verdicts = match self.together(&orders).await {
+        metrics::histogram!("lane_batch_size", "lane" => R::KIND).record(requests.len() as f64);
+        let verdicts = match self.together(&requests).await {
             Ok(verdicts) => verdicts.into_iter().map(Ok).collect(),
             Err(problem) => {
                 problem.log();
-                metrics::counter!("order_batches_failed_total").increment(1);
-                self.one_by_one(&orders).await
+                metrics::counter!("lane_batches_failed_total", "lane" => R::KIND).increment(1);
+                self.one_by_one(&requests).await
             }
         };
         self.committed.notify_one();
         for (job, verdict) in jobs.into_iter().zip(verdicts) {
-            count(&verdict);
-            // Whoever has gone meanwhile finds the order in their list.
+            metrics::counter!("lane_requests_total", "lane" => R::KIND, "outcome" => outcome(&verdict)).increment(1);
+            // Whoever has gone meanwhile finds the reservation in their list.
             _ = job.answer.send(verdict);
         }
     }
 
-    /// Makes orders in one transaction, and those that want what overdue reservations hold in another.
-    async fn together(&self, orders: &[&Order]) -> Outcome<Vec<Verdict>> {
-        let mut conn = self.pg.conn().await?;
-        let mut verdicts = match batch::run(&mut conn, orders, self.terms, Manner::Hopeful).await? {
-            Some(verdicts) => verdicts,
-            None => self.cautiously(&mut conn, orders, Manner::Cautious).await?,
-        };
-        let left: Vec<_> = orders.iter().zip(&verdicts).filter(|(_, verdict)| **verdict == Verdict::Due).collect();
-        if !left.is_empty() {
-            let left: Vec<_> = left.into_iter().map(|(order, _)| *order).collect();
-            let types: Vec<_> = left.iter().flat_map(|order| order.types()).collect();
-            let buyers: Vec<_> = left.iter().map(|order| order.buyer).collect();
-            expiry::expire_for(&mut conn, &types, &buyers).await?;
-            let mut second = self.cautiously(&mut conn, &left, Manner::Final).await?.into_iter();
-            for verdict in verdicts.iter_mut().filter(|verdict| **verdict == Verdict::Due) {
-                if let Some(settled) = second.next() {
-                    *verdict = settled;
-                }
-            }
-        }
-        Ok(verdicts)
+    async fn together(&self, requests: &[&R]) -> Outcome<Vec<Verdict>> {
+        R::together(&mut *self.pg.conn().await?, requests, self.terms).await
     }
 
-    async fn cautiously(
-        &self,
-        conn: &mut chassis::pg::Connection,
-        orders: &[&Order],
-        manner: Manner,
-    ) -> Outcome<Vec<Verdict>> {
-        let verdicts = batch::run(conn, orders, self.terms, manner).await?;
-        verdicts.ok_or_else(|| Problem::unexpected("a cautious batch ran short"))
-    }
-
-    /// Tries each order for itself after all together have failed: one that cannot be made, or waits for a lock, must
-    /// not take the others with it. What waits for the same tickets as one that failed is not tried.
-    async fn one_by_one(&self, orders: &[&Order]) -> Vec<Outcome<Verdict>> {
+    /// Tries each request for itself after all together have failed: one that cannot be done, or waits for a lock, must
+    /// not take the others with it. What waits for the same rows as one that failed is not tried.
+    async fn one_by_one(&self, requests: &[&R]) -> Vec<Outcome<Verdict>> {
         let until = Instant::now() + ONE_BY_ONE;
         let mut stuck = HashSet::new();
-        let mut verdicts = Vec::with_capacity(orders.len());
-        for order in orders {
-            if Instant::now() >= until || order.types().any(|wanted| stuck.contains(&wanted)) {
+        let mut verdicts = Vec::with_capacity(requests.len());
+        for request in requests {
+            if Instant::now() >= until || request.wanted().any(|wanted| stuck.contains(&wanted)) {
                 verdicts.push(Err(Problem::from(common::UNAVAILABLE).retry_after(1)));
                 continue;
             }
-            let verdict = self.together(&[order]).await.and_then(|verdicts| {
-                verdicts.into_iter().next().ok_or_else(|| Problem::unexpected("an order without a verdict"))
+            let verdict = self.together(&[request]).await.and_then(|verdicts| {
+                verdicts.into_iter().next().ok_or_else(|| Problem::unexpected("a request without a verdict"))
             });
             if verdict.as_ref().is_err_and(|problem| problem.code() == common::UNAVAILABLE.code) {
-                stuck.extend(order.types());
+                stuck.extend(request.wanted());
             }
             verdicts.push(verdict);
         }
@@ -258,14 +278,13 @@ impl Inner {
     }
 }
 
-fn count(verdict: &Outcome<Verdict>) {
-    let outcome = match verdict {
+fn outcome(verdict: &Outcome<Verdict>) -> &'static str {
+    match verdict {
         Ok(Verdict::Given { .. }) => "given",
         Ok(Verdict::Refused(fault)) => fault.code,
         Ok(Verdict::Due) => "due",
         Err(problem) => problem.code(),
-    };
-    metrics::counter!("orders_total", "outcome" => outcome).increment(1);
+    }
 }
 
 /// Returns the configuration of the lane's own connections.

@@ -105,5 +105,5 @@ pub async fn place_order(
     }
     let id = app.ground.clock.id::<ReservationId>();
     let order = Order::new(id, body.event_id, buyer, basket, &attempt, RESERVED.in_locale(language.0));
-    Ok(app.lane.place(order).await?.answer()?.into())
+    Ok(app.orders.place(order).await?.answer()?.into())
 }

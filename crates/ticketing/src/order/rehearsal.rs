@@ -3,7 +3,6 @@
 
 use chassis::{
     idempotency::{Attempt, IdempotencyKey},
-    pg::Pg,
     problem::Outcome,
 };
 use diesel::{result::Error as DieselError, sql_query, sql_types::Uuid as SqlUuid};
@@ -12,7 +11,6 @@ use domain::{
     ids::{EventId, ReservationId, TicketTypeId, UserId},
     ticket_order::Basket,
 };
-use futures_util::future::join_all;
 use uuid::Uuid;
 
 use super::batch::{self, Manner, Order, Terms};
@@ -21,22 +19,8 @@ use super::batch::{self, Manner, Order, Terms};
 const EVENT: EventId = EventId(Uuid::from_u128(0x6d61_7275));
 const TICKET_TYPE: TicketTypeId = TicketTypeId(Uuid::from_u128(0x6d61_7275));
 
-/// Warms that many connections of a pool; one that cannot be had is warmed by its first order.
-pub(super) async fn run(pg: &Pg, terms: Terms, connections: usize) {
-    let warming = (0..connections).map(|_| async move {
-        let mut conn = pg.conn().await?;
-        rehearse(&mut conn, terms).await?;
-        // Given back only when all are out, or the same one would be warmed twice.
-        Outcome::Ok(conn)
-    });
-    for warmed in join_all(warming).await {
-        if let Err(problem) = warmed {
-            tracing::warn!(code = problem.code(), "orders begin without a rehearsal");
-        }
-    }
-}
-
-async fn rehearse(conn: &mut AsyncPgConnection, terms: Terms) -> Outcome<()> {
+/// Makes orders and takes them back.
+pub(super) async fn rehearse(conn: &mut AsyncPgConnection, terms: Terms) -> Outcome<()> {
     let basket = Basket::parse(&[(TICKET_TYPE, Some(1))], 1)?;
     let mut orders = Vec::new();
     for buyer in 1..=4 {
@@ -62,7 +46,7 @@ async fn rehearse(conn: &mut AsyncPgConnection, terms: Terms) -> Outcome<()> {
 }
 
 /// How a rehearsal ended; any end is rolled back.
-enum Rehearsed {
+pub(crate) enum Rehearsed {
     Well,
     Badly(chassis::problem::Problem),
 }

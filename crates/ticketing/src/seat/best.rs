@@ -19,7 +19,7 @@ use serde_json::Number;
 use utoipa::ToSchema;
 
 use super::{
-    hold::{Choice, Hold},
+    hold::{Adjacent, Hold},
     reserve::{SELECTED, SeatsReservedView},
 };
 use crate::{
@@ -49,7 +49,7 @@ pub struct BestSeatsRequest {
 }
 
 impl BestSeatsRequest {
-    fn choice(self, most: usize) -> Result<Choice, Violations> {
+    fn choice(self, most: usize) -> Result<Adjacent, Violations> {
         let mut violations = Violations::new();
         let quantity = self.quantity.as_i64().and_then(|quantity| i32::try_from(quantity).ok());
         let quantity = quantity.filter(|n| usize::try_from(*n).is_ok_and(|n| (1..=most).contains(&n)));
@@ -70,7 +70,7 @@ impl BestSeatsRequest {
         );
         violations.into_result()?;
         let quantity = quantity.unwrap_or_default();
-        Ok(Choice::Adjacent { quantity, section: self.section, max_price: max_price.flatten() })
+        Ok(Adjacent { quantity, section: self.section, max_price: max_price.flatten() })
     }
 }
 

@@ -1,9 +1,12 @@
-//! The one statement that holds seats.
+//! The one statement that holds seats for one request: those that are side by side, and those that nobody else asks for in
+//! the same moment.
 //!
 //! The function `hold_seats` in the migration counts the buyer's tickets, locks the wanted seats in order of their ids
 //! and goes on only if all of them are free at that moment; otherwise nothing has changed. A seat whose hold has ended
 //! is free here, so a buyer never depends on a sweeper; the reservation that lost it stays what it is, because seats say
 //! whose they are and an overdue reservation can no longer be confirmed.
+
+use std::borrow::Cow;
 
 use chassis::{
     idempotency::{Answer, Attempt},
@@ -19,38 +22,35 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::{
     fault::{Fault, common},
     ids::{EventId, ReservationId, UserId},
-    seat_hold::{NO_SEATS, SEAT_NOT_FOUND, SEAT_TAKEN, SeatSelection, reservation_number},
-    ticket_order::NO_ADJACENT_SEATS,
+    seat_hold::reservation_number,
 };
 use uuid::Uuid;
 
-use super::expiry;
-use crate::order::batch::{Terms, Verdict};
+use super::{
+    batch::{self, Choice},
+    expiry,
+};
+use crate::order::{batch::Terms, verdict::Verdict};
 
 /// How often seats side by side are looked for when others are at all that were found.
 const ATTEMPTS: usize = 5;
 
-/// Which seats somebody wants.
+/// Any seats that are side by side.
 #[derive(Clone, Debug)]
-pub enum Choice {
-    /// These.
-    Seats(SeatSelection),
-    /// Any that are side by side.
-    Adjacent {
-        /// How many.
-        quantity: i32,
-        /// Of this section only.
-        section: Option<String>,
-        /// At most this dear each, KRW.
-        max_price: Option<i64>,
-    },
+pub struct Adjacent {
+    /// How many.
+    pub quantity: i32,
+    /// Of this section only.
+    pub section: Option<String>,
+    /// At most this dear each, KRW.
+    pub max_price: Option<i64>,
 }
 
 /// A hold that somebody wants.
 #[derive(Debug)]
 pub struct Hold<'a> {
     reservation_id: Uuid,
-    number: String,
+    number: Cow<'a, str>,
     event_id: Uuid,
     buyer: UserId,
     route: &'a str,
@@ -67,26 +67,18 @@ pub struct Hold<'a> {
 }
 
 impl<'a> Hold<'a> {
-    /// Describes a hold; `message` is what its answer tells people.
+    /// Describes a hold of seats side by side; `message` is what its answer tells people.
     pub fn new(
         reservation_id: ReservationId,
         event_id: EventId,
         buyer: UserId,
-        choice: &'a Choice,
+        seats: &'a Adjacent,
         terms: Terms,
         (route, attempt, message): (&'a str, &'a Attempt, &'a str),
     ) -> Self {
-        let (seat_ids, quantity, section, max_price) = match choice {
-            Choice::Seats(seats) => {
-                let ids: Vec<_> = seats.seats().iter().map(|seat| seat.0).collect();
-                let quantity = i32::try_from(ids.len()).unwrap_or(i32::MAX);
-                (Some(ids), quantity, None, None)
-            }
-            Choice::Adjacent { quantity, section, max_price } => (None, *quantity, section.as_deref(), *max_price),
-        };
         Self {
             reservation_id: reservation_id.0,
-            number: reservation_number(reservation_id),
+            number: reservation_number(reservation_id).into(),
             event_id: event_id.0,
             buyer,
             route,
@@ -96,10 +88,32 @@ impl<'a> Hold<'a> {
             seconds: terms.hold.as_secs_f64(),
             most: i32::try_from(terms.most_per_event).unwrap_or(i32::MAX),
             is_final: false,
-            seat_ids,
-            quantity,
-            section,
-            max_price,
+            seat_ids: None,
+            quantity: seats.quantity,
+            section: seats.section.as_deref(),
+            max_price: seats.max_price,
+        }
+    }
+
+    /// Describes a hold of these very seats.
+    pub fn of(choice: &'a Choice, terms: Terms) -> Self {
+        let seat_ids: Vec<_> = choice.seats.seats().iter().map(|seat| seat.0).collect();
+        Self {
+            reservation_id: choice.id.0,
+            number: choice.number.as_str().into(),
+            event_id: choice.event_id.0,
+            buyer: choice.buyer,
+            route: batch::ROUTE,
+            key: choice.key.as_deref(),
+            body_hash: &choice.body_hash,
+            message: choice.message,
+            seconds: terms.hold.as_secs_f64(),
+            most: i32::try_from(terms.most_per_event).unwrap_or(i32::MAX),
+            is_final: false,
+            quantity: i32::try_from(seat_ids.len()).unwrap_or(i32::MAX),
+            seat_ids: Some(seat_ids),
+            section: None,
+            max_price: None,
         }
     }
 
@@ -107,7 +121,15 @@ impl<'a> Hold<'a> {
     ///
     /// # Errors
     /// The refusal; a problem when the database is away, or when a lock is not free within the statement's time.
-    pub async fn run(mut self, conn: &mut AsyncPgConnection) -> Outcome<Answer> {
+    pub async fn run(self, conn: &mut AsyncPgConnection) -> Outcome<Answer> {
+        self.verdict(conn).await?.answer()
+    }
+
+    /// Holds the seats, or says why not.
+    ///
+    /// # Errors
+    /// Returns a problem when the database is away, or when a lock is not free within the statement's time.
+    pub(super) async fn verdict(mut self, conn: &mut AsyncPgConnection) -> Outcome<Verdict> {
         for _attempt in 0..ATTEMPTS {
             let (outcome, status, answer): Row = (&self).get_result(conn).await?;
             match outcome.as_str() {
@@ -118,11 +140,7 @@ impl<'a> Hold<'a> {
                 }
                 // Somebody is at every seat there is; they have them or leave them in a moment.
                 "busy" => {}
-                "seat_taken" => return Err(SEAT_TAKEN.into()),
-                "seat_not_found" => return Err(SEAT_NOT_FOUND.into()),
-                "no_seats" => return Err(NO_SEATS.into()),
-                "no_adjacent_seats" => return Err(NO_ADJACENT_SEATS.into()),
-                other => return Verdict::read(other, status, answer)?.answer(),
+                other => return Verdict::read(other, status, answer),
             }
         }
         Err(Problem::from(BUSY).retry_after(1))
@@ -140,7 +158,7 @@ impl QueryFragment<Pg> for Hold<'_> {
         out.push_sql("SELECT outcome, status, answer FROM hold_seats(");
         out.push_bind_param::<SqlUuid, _>(&self.reservation_id)?;
         out.push_sql(", ");
-        out.push_bind_param::<Text, _>(&self.number)?;
+        out.push_bind_param::<Text, _>(&*self.number)?;
         out.push_sql(", ");
         out.push_bind_param::<SqlUuid, _>(&self.event_id)?;
         out.push_sql(", ");

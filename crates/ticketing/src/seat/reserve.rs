@@ -10,7 +10,6 @@ use chassis::{
     principal::Person,
     problem::{Outcome, Problem, ProblemView},
 };
-use diesel_async::AsyncPgConnection;
 use domain::{
     ids::{EventId, ReservationId, SeatId},
     locale::Text,
@@ -22,17 +21,16 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    hold::{Choice, Hold},
+    batch::{Choice, ROUTE},
     nearest, store,
 };
 use crate::{
     app::App,
+    order::verdict::Verdict,
     queue::{gate, ticket::QueueTicketHeader},
 };
 
 pub(super) const SELECTED: Text = Text::new("좌석이 선택되었습니다.", "The seats are held for you.");
-/// Under which route its keys are kept.
-const ROUTE: &str = "POST /api/v1/seats/reserve";
 
 /// The seats somebody wants.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
@@ -117,32 +115,18 @@ pub async fn reserve_seats(
     let id = app.ground.clock.id::<ReservationId>();
     let redis = &app.ground.redis;
     let note = app.shed.note(redis, event_id, seats.seats(), id.0, app.ground.clock.now().timestamp_millis()).await;
-    let choice = Choice::Seats(seats.clone());
-    let said = (ROUTE, &attempt, SELECTED.in_locale(language.0));
-    let hold = Hold::new(id, event_id, buyer, &choice, app.config.terms(), said);
-    let answer = hold_or_say_why(&app, hold, event_id, &seats).await;
+    let choice = Choice::new(id, event_id, buyer, seats.clone(), &attempt, SELECTED.in_locale(language.0));
+    let verdict = app.seats.place(choice).await;
     note.take_back(redis).await;
-    Ok(answer?.into())
-}
-
-async fn hold_or_say_why(
-    app: &App,
-    hold: Hold<'_>,
-    event_id: EventId,
-    seats: &SeatSelection,
-) -> Outcome<chassis::idempotency::Answer> {
-    let mut conn = app.ground.pg.conn().await?;
-    match hold.run(&mut conn).await {
-        Err(problem) if problem.code() == SEAT_TAKEN.code => Err(refusal(&mut conn, event_id, seats).await?),
-        answered => {
-            app.outbox.wake();
-            answered
-        }
+    match verdict? {
+        Verdict::Refused(SEAT_TAKEN) => Err(refusal(&app, event_id, &seats).await?),
+        verdict => Ok(verdict.answer()?.into()),
     }
 }
 
 /// Says which seats are taken, and what else there is; the decision itself has been made.
-async fn refusal(conn: &mut AsyncPgConnection, event_id: EventId, seats: &SeatSelection) -> Outcome<Problem> {
+async fn refusal(app: &App, event_id: EventId, seats: &SeatSelection) -> Outcome<Problem> {
+    let conn = &mut *app.ground.pg.conn().await?;
     let standing = store::standing(conn, event_id, seats.seats()).await?;
     let taken: Vec<_> =
         standing.into_iter().filter(|(_, status)| *status != SeatStatus::Available).map(|(id, _)| id).collect();

@@ -32,6 +32,7 @@ mod queue_reopening;
 mod refunds;
 mod refusals;
 mod search;
+mod seat_batches;
 mod seed;
 mod settle;
 mod shed;

@@ -14,8 +14,11 @@ async fn who_was_slow_does_not_take_back_the_note_of_the_next() {
     let (event, seats) = house.seated_event(1).await;
     let redis = house.stage.redis();
     let (shed, clock) = (Shed::default(), &house.stage.clock);
-    let slow = shed.note(&redis, event, &seats, clock.uuid(), 0).await;
     let key = redis.key(format!("seat:{{{event}}}:{}", seats[0]));
+    let _first = shed.note(&redis, event, &seats, clock.uuid(), 0).await;
+    assert!(!redis.run::<bool>(redis::cmd("EXISTS").arg(&key)).await.unwrap());
+    let slow = shed.note(&redis, event, &seats, clock.uuid(), 0).await;
+    assert!(redis.run::<bool>(redis::cmd("EXISTS").arg(&key)).await.unwrap());
     redis.run::<()>(redis::cmd("DEL").arg(&key)).await.unwrap();
     let next = shed.note(&redis, event, &seats, clock.uuid(), 0).await;
     slow.take_back(&redis).await;
@@ -29,8 +32,14 @@ async fn a_note_that_stays_refuses_nobody() {
     let house = House::open().await;
     let (event, seats) = house.seated_event(1).await;
     let redis = house.stage.redis();
-    let _dead = Shed::default().note(&redis, event, &seats, house.stage.clock.uuid(), 0).await;
-    reserve(&house.app.as_user(), event, &seats).await.assert_status(201);
+    let (shed, clock) = (Shed::default(), &house.stage.clock);
+    let _first = shed.note(&redis, event, &seats, clock.uuid(), 0).await;
+    let _dead = shed.note(&redis, event, &seats, clock.uuid(), 0).await;
+    let (kim, lee) = (house.app.as_user(), house.app.as_user());
+    let (kims, lees) = tokio::join!(reserve(&kim, event, &seats), reserve(&lee, event, &seats));
+    let mut statuses = [kims.status, lees.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 409]);
     house.assert_sound().await;
 }
 

@@ -35,7 +35,7 @@ const REPAIR: &str = "
     DELETE FROM waiting_rooms WHERE event_id IN (SELECT id FROM events WHERE title = '파도')";
 
 /// What is done to the database, and which check finds it.
-const DAMAGES: [(&str, &str); 36] = [
+const DAMAGES: [(&str, &str); 39] = [
     (
         "ticket types of which more is held and sold than there is",
         "UPDATE ticket_types SET total_quantity = held + sold - 1",
@@ -107,6 +107,18 @@ const DAMAGES: [(&str, &str); 36] = [
     (
         "people whose count for an event is not that of their reservations",
         "UPDATE user_event SET quantity = quantity + 1",
+    ),
+    (
+        "seats of reservations that are not there, or reservations of seats that are not there",
+        "DELETE FROM reservations WHERE status = 'pending'; DELETE FROM reservation_seats",
+    ),
+    (
+        "seats of reservations that are not there, or reservations of seats that are not there",
+        "DELETE FROM seats WHERE status = 'locked'",
+    ),
+    (
+        "seats of reservations that are not there, or reservations of seats that are not there",
+        "UPDATE seats SET reservation_id = NULL, status = 'available'; UPDATE reservation_seats SET reservation_id = seat_id",
     ),
     ("people whose count for an event is not that of their reservations", "DELETE FROM user_event"),
     ("people with more of an event than allowed", "UPDATE user_event SET quantity = 11"),
