@@ -52,9 +52,23 @@ pub enum StepStatus {
     Stopped,
     /// It ended before its end; what was written until then is kept.
     Interrupted,
+    /// Nobody could answer; nothing was written.
+    Failed,
+    /// It was cut because of what it said; a safe text stands in its place.
+    Blocked,
 }
 
 impl StepStatus {
+    const ALL: [Self; 7] = [
+        Self::Pending,
+        Self::Streaming,
+        Self::Complete,
+        Self::Stopped,
+        Self::Interrupted,
+        Self::Failed,
+        Self::Blocked,
+    ];
+
     /// Returns the status's name as it stands in tables and answers.
     pub const fn name(self) -> &'static str {
         match self {
@@ -63,14 +77,14 @@ impl StepStatus {
             Self::Complete => "complete",
             Self::Stopped => "stopped",
             Self::Interrupted => "interrupted",
+            Self::Failed => "failed",
+            Self::Blocked => "blocked",
         }
     }
 
     /// Reads a status's name.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Pending, Self::Streaming, Self::Complete, Self::Stopped, Self::Interrupted]
-            .into_iter()
-            .find(|status| status.name() == name)
+        Self::ALL.into_iter().find(|status| status.name() == name)
     }
 
     /// Returns whether somebody still works on the reply.
@@ -332,7 +346,7 @@ mod tests {
 
     #[test]
     fn a_status_is_read_back_from_its_name() {
-        for status in [StepStatus::Pending, StepStatus::Streaming, StepStatus::Complete, StepStatus::Stopped] {
+        for status in StepStatus::ALL {
             assert_eq!(StepStatus::parse(status.name()), Some(status));
             assert_eq!(serde_json::to_value(status).unwrap(), status.name());
         }

@@ -1,10 +1,12 @@
 //! What services say to each other: types that the caller and the callee both compile.
 
 mod focus;
+mod memo;
 
 use std::collections::BTreeMap;
 
 pub use focus::{FOCUS_COMPLETED, FocusByDay, FocusCompleted, FocusOfDay, FocusSession};
+pub use memo::{MemoToWrite, MemoWritten};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

@@ -1,6 +1,9 @@
 //! What a memo may be.
 
 pub mod attachment;
+pub mod search;
+
+use unicode_normalization::UnicodeNormalization;
 
 use crate::fault::Violations;
 
@@ -38,7 +41,18 @@ pub fn parse_content(text: String, violations: &mut Violations) -> Option<String
     (fits && readable).then_some(text)
 }
 
-/// Reads tags in their order: trimmed, each once, recording violations at `/tags`.
+/// Reads the text beside a memo's files, which may be empty, recording a violation at `/content`.
+pub fn parse_caption(text: String, violations: &mut Violations) -> Option<String> {
+    if text.trim().is_empty() { Some(String::new()) } else { parse_content(text, violations) }
+}
+
+/// Records that a memo without files has no text.
+pub fn refuse_empty(violations: &mut Violations) {
+    parse_content(String::new(), violations);
+}
+
+/// Reads tags in their order: as [`parse_label`] leaves them, each once whatever its case, recording violations at
+/// `/tags`.
 pub fn parse_tags(texts: &[String], violations: &mut Violations) -> Vec<String> {
     violations.require(
         texts.len() <= TAGS_MAX,
@@ -50,7 +64,7 @@ pub fn parse_tags(texts: &[String], violations: &mut Violations) -> Vec<String> 
     let mut tags: Vec<String> = Vec::new();
     for (place, text) in texts.iter().take(TAGS_MAX).enumerate() {
         if let Some(tag) = parse_label(text, &format!("/tags/{place}"), violations)
-            && !tags.contains(&tag)
+            && !tags.iter().any(|kept| kept.to_lowercase() == tag.to_lowercase())
         {
             tags.push(tag);
         }
@@ -58,12 +72,13 @@ pub fn parse_tags(texts: &[String], violations: &mut Violations) -> Vec<String> 
     tags
 }
 
-/// Reads a tag or category, recording a violation at `pointer`.
+/// Reads a tag or category, trimmed and composed (NFC), recording a violation at `pointer`.
 pub fn parse_label(text: &str, pointer: &str, violations: &mut Violations) -> Option<String> {
-    let label = text.trim();
+    // A long one stays long however it is composed, and is not worth the work.
+    let label: String = text.trim().chars().take(4 * TAG_MAX).nfc().collect();
     let sound = (1..=TAG_MAX).contains(&label.chars().count()) && !label.chars().any(char::is_control);
     violations.require(sound, pointer, "length", "1-50자여야 합니다.", "Must have 1-50 characters.");
-    sound.then(|| label.to_owned())
+    sound.then_some(label)
 }
 
 /// Checks free metadata, recording a violation at `/metadata`: an object of bounded size that the database can keep.
