@@ -39,6 +39,7 @@ async fn run_beside(settings: &Settings, state: State, arguments: &[String]) -> 
         gateway_url: state.gateway_url,
         mail: settings.mail(),
         secrets: Secrets::load_or_make(&settings.data.join("secrets.json"))?,
+        scripted_llm: None,
     };
     let mut command = Command::new(services::executable(settings, "auth"));
     command.args(arguments).current_dir(&settings.root).stdin(Stdio::null());

@@ -81,6 +81,10 @@ struct UpArguments {
     /// Start what is built, without building
     #[arg(long)]
     skip_build: bool,
+    /// Start a model that follows scripts, and have the emotion service ask it; OPENAI_MODEL is the script, as in
+    /// ttft=200,itl=20,n=100
+    #[arg(long)]
+    scripted_llm: bool,
     /// PostgreSQL, Redis and object storage only
     #[arg(long, hide = true)]
     parts_only: bool,
@@ -131,6 +135,7 @@ async fn up(settings: &Settings, arguments: &UpArguments, terminal: &Terminal) -
     let options = Options {
         replicas,
         skip_build: arguments.skip_build,
+        scripted_llm: arguments.scripted_llm,
         parts_only: arguments.parts_only,
         in_background: arguments.in_background,
     };
@@ -142,6 +147,7 @@ impl UpArguments {
     fn for_the_other(&self) -> Vec<String> {
         let mut all = vec!["up".to_owned(), "--in-background".to_owned(), format!("--replicas={}", self.replicas)];
         all.extend(self.skip_build.then(|| "--skip-build".to_owned()));
+        all.extend(self.scripted_llm.then(|| "--scripted-llm".to_owned()));
         all.extend(self.parts_only.then(|| "--parts-only".to_owned()));
         all
     }

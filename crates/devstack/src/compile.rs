@@ -3,7 +3,10 @@
 //! `maru-dev up` builds what changed before it starts it, in the profile it was built with itself and while databases
 //! start beside it. A `maru-dev` that was copied out of a build directory builds nothing.
 
-use std::{path::PathBuf, process::Stdio};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 
 use tokio::process::Command;
 
@@ -23,14 +26,31 @@ struct Place {
     profile: String,
 }
 
-/// Builds the services, if this program lies in a build directory and cargo is here.
-pub(crate) async fn build(settings: &Settings, progress: &Progress) -> Result<(), Fault> {
+/// Builds the services, if this program lies in a build directory and cargo is here, and the scripted model if it is
+/// wanted.
+pub(crate) async fn build(settings: &Settings, progress: &Progress, scripted_llm: bool) -> Result<(), Fault> {
     let (Some(place), Some(cargo)) = (place_of(settings), locate::in_search_path("cargo")) else { return Ok(()) };
+    // The programs only, with the features that `make run` has built them with: another choice would build twice.
+    let packages = [GATEWAY].into_iter().chain(SERVICES).chain(["devstack"]);
+    build_some(settings, progress, &place, &cargo, packages.flat_map(|package| ["-p", package]).collect()).await?;
+    if scripted_llm {
+        // On its own, for the same reason.
+        build_some(settings, progress, &place, &cargo, vec!["-p", "testkit"]).await?;
+    }
+    Ok(())
+}
+
+async fn build_some(
+    settings: &Settings,
+    progress: &Progress,
+    place: &Place,
+    cargo: &Path,
+    packages: Vec<&str>,
+) -> Result<(), Fault> {
     let log = LogFile::open(&settings.logs(), "build")?;
     let mut command = Command::new(cargo);
     command.args(["build", "--bins", "--color", "never", "--profile", &place.profile]);
-    // The programs only, with the features that `make run` has built them with: another choice would build twice.
-    command.args([GATEWAY].into_iter().chain(SERVICES).chain(["devstack"]).flat_map(|package| ["-p", package]));
+    command.args(packages);
     command.arg("--target-dir").arg(&place.target).current_dir(&settings.root);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     progress.step("building what changed");

@@ -33,6 +33,7 @@ mod program;
 mod progress;
 mod redis;
 mod run_directory;
+mod scripted_llm;
 mod secrets;
 mod services;
 mod settings;

@@ -43,6 +43,9 @@ pub(crate) struct Secrets {
     /// `TICKET_SECRET`: 48 random bytes, base64.
     #[serde(default)]
     pub(crate) ticket_secret: String,
+    /// `EMOTION_MASTER_KEY`: 32 random bytes, base64. With it go the conversations of this data directory.
+    #[serde(default)]
+    pub(crate) emotion_master_key: String,
     /// `INTERNAL_SIGNING_KEY` of each process: Ed25519, PKCS#8, PEM.
     #[serde(default)]
     pub(crate) signing_keys: BTreeMap<String, String>,
@@ -72,6 +75,9 @@ impl Secrets {
         if secrets.ticket_secret.is_empty() {
             secrets.ticket_secret = shared_secret()?;
         }
+        if secrets.emotion_master_key.is_empty() {
+            secrets.emotion_master_key = master_key()?;
+        }
         files::replace_json(path, &secrets)?;
         Ok(secrets)
     }
@@ -82,6 +88,7 @@ impl Secrets {
             jwt_secret: shared_secret()?,
             participant_secret: shared_secret()?,
             ticket_secret: shared_secret()?,
+            emotion_master_key: master_key()?,
             signing_keys: BTreeMap::new(),
             internal_public_keys: String::new(),
             s3_access_key_id: format!("MARU{}", hex::encode_upper(random_bytes::<8>()?)),
@@ -94,7 +101,9 @@ impl Secrets {
     /// Returns whether nothing is missing that this version needs.
     fn is_complete(&self) -> bool {
         signers().all(|name| self.signing_keys.contains_key(name))
-            && ![&self.participant_secret, &self.ticket_secret].into_iter().any(String::is_empty)
+            && ![&self.participant_secret, &self.ticket_secret, &self.emotion_master_key]
+                .into_iter()
+                .any(String::is_empty)
     }
 
     /// Gives every process a key of its own.
@@ -115,6 +124,11 @@ impl Secrets {
 /// A fresh secret for keyed digests: 48 random bytes, base64.
 fn shared_secret() -> Result<String, Fault> {
     Ok(BASE64_STANDARD.encode(random_bytes::<48>()?))
+}
+
+/// A fresh key for AES-256: 32 random bytes, base64.
+fn master_key() -> Result<String, Fault> {
+    Ok(BASE64_STANDARD.encode(random_bytes::<32>()?))
 }
 
 /// A fresh password that needs no escaping anywhere: 48 hexadecimal digits.
@@ -198,6 +212,8 @@ mod tests {
         assert_eq!(BASE64_STANDARD.decode(&first.participant_secret).expect("base64").len(), 48);
         assert_eq!(first.ticket_secret, second.ticket_secret);
         assert_eq!(BASE64_STANDARD.decode(&first.ticket_secret).expect("base64").len(), 48);
+        assert_eq!(first.emotion_master_key, second.emotion_master_key);
+        assert_eq!(BASE64_STANDARD.decode(&first.emotion_master_key).expect("base64").len(), 32);
     }
 
     #[test]

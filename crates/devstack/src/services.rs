@@ -27,7 +27,7 @@ pub(crate) const GATEWAY: &str = "gateway";
 pub(crate) const SERVICES: [&str; 5] = ["auth", "session", "ticketing", "emotion", "memo"];
 
 /// The services that call others, and sign for it.
-const CALLING: [&str; 3] = ["auth", "session", "ticketing"];
+const CALLING: [&str; 5] = ["auth", "session", "ticketing", "emotion", "memo"];
 
 /// The most replicas of one service that are of use on one machine.
 const MOST_REPLICAS: usize = 8;
@@ -76,6 +76,8 @@ pub(crate) struct Surroundings {
     pub(crate) mail: PathBuf,
     /// Keys.
     pub(crate) secrets: Secrets,
+    /// The base address of the model that follows scripts, when there is one.
+    pub(crate) scripted_llm: Option<String>,
 }
 
 /// Where a process listens.
@@ -138,6 +140,18 @@ impl Surroundings {
                 set.to("PARTICIPANT_SECRET", &self.secrets.participant_secret);
             }
             "ticketing" => set.to("TICKET_SECRET", &self.secrets.ticket_secret),
+            "emotion" => {
+                set.to("EMOTION_MASTER_KEY", &self.secrets.emotion_master_key);
+                // One person tries many things here.
+                set.unless_given("EMOTION_MESSAGES_PER_MINUTE", "600");
+                set.unless_given("EMOTION_SOCKETS_PER_USER", "64");
+                set.unless_given("EMOTION_REPLIES_PER_USER", "64");
+                if let Some(url) = &self.scripted_llm {
+                    set.to("OPENAI_BASE_URL", url);
+                    set.to("OPENAI_API_KEY", "scripted");
+                    set.unless_given("OPENAI_MODEL", "scripted");
+                }
+            }
             "memo" => {
                 set.to("S3_ENDPOINT", &self.store.endpoint);
                 set.to("S3_BUCKET", &self.store.bucket);
@@ -263,6 +277,7 @@ mod tests {
             gateway_url: "http://127.0.0.1:8080".to_owned(),
             mail: PathBuf::from("/tmp/mail"),
             secrets: Secrets::make().expect("randomness"),
+            scripted_llm: Some("http://127.0.0.1:3/v1".to_owned()),
         };
         let keys = |service: &str, address| match around.environment_of(service, address) {
             Environment::Changed(changes) => changes,
@@ -278,13 +293,18 @@ mod tests {
         assert!(!has(&gateway, "DATABASE_URL"));
         let memo = keys("memo", None);
         assert!(has(&memo, "S3_SECRET_ACCESS_KEY") && has(&memo, "INTERNAL_PUBLIC_KEYS"));
-        assert!(!has(&memo, "JWT_SECRET") && !has(&memo, "INTERNAL_SIGNING_KEY") && !has(&memo, "PORT"));
+        assert!(has(&memo, "INTERNAL_SIGNING_KEY") && !has(&memo, "JWT_SECRET") && !has(&memo, "PORT"));
         assert!(memo.contains(&("DATABASE_URL_FILE".to_owned(), None)));
         let session = keys("session", None);
         assert!(has(&session, "PARTICIPANT_SECRET") && has(&session, "INTERNAL_SIGNING_KEY"));
         assert!(!has(&session, "JWT_SECRET") && !has(&memo, "PARTICIPANT_SECRET"));
         assert!(has(&keys("ticketing", None), "TICKET_SECRET"));
         assert!(!has(&session, "TICKET_SECRET") && !has(&memo, "TICKET_SECRET"));
+        let emotion = keys("emotion", None);
+        assert!(emotion.contains(&("OPENAI_BASE_URL".to_owned(), Some("http://127.0.0.1:3/v1".to_owned()))));
+        assert!(has(&emotion, "OPENAI_API_KEY") && !has(&memo, "OPENAI_API_KEY"));
+        assert!(has(&emotion, "EMOTION_MASTER_KEY") && has(&emotion, "INTERNAL_SIGNING_KEY"));
+        assert!(!has(&session, "EMOTION_MASTER_KEY") && !has(&memo, "EMOTION_MASTER_KEY"));
         let auth = keys("auth", Some(Address { port: 1, admin: None, services: &services }));
         assert!(has(&auth, "JWT_SECRET") && has(&auth, "INTERNAL_SIGNING_KEY") && has(&auth, "AUTH_URLS"));
         assert!(auth.contains(&("MAIL_URL".to_owned(), Some("file:///tmp/mail/".to_owned()))));

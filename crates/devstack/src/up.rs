@@ -20,6 +20,7 @@ use crate::{
     probe,
     progress::Progress,
     run_directory::{self, RunDirectory},
+    scripted_llm,
     secrets::Secrets,
     services::{self, Address, GATEWAY, Replicas, SERVICES, Surroundings},
     settings::Settings,
@@ -41,11 +42,14 @@ const INTERRUPTED: u8 = 130;
 
 /// What `up` was asked for.
 #[derive(Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "a command line is made of switches")]
 pub(crate) struct Options {
     /// Replicas of each service.
     pub(crate) replicas: Replicas,
     /// Whether to start what is there, without building.
     pub(crate) skip_build: bool,
+    /// Whether to start a model that follows scripts.
+    pub(crate) scripted_llm: bool,
     /// Whether to start PostgreSQL, Redis and object storage only.
     pub(crate) parts_only: bool,
     /// Whether nobody watches: lines of the services go to their files only.
@@ -133,11 +137,12 @@ async fn start(
             return Ok(());
         }
         if !options.skip_build {
-            compile::build(settings, &progress).await?;
+            compile::build(settings, &progress, options.scripted_llm).await?;
         }
         services::require_built(settings)
     };
     let ((), parts) = tokio::try_join!(built, workshop.start(|| Home::lasting(settings)))?;
+    let scripted_llm = if options.scripted_llm { Some(scripted_llm::start(&workshop)?) } else { None };
     let around = Surroundings {
         environment: settings.environment.clone(),
         database_urls: services::database_urls(&parts.server)?,
@@ -146,6 +151,7 @@ async fn start(
         gateway_url: format!("http://127.0.0.1:{port}"),
         mail: settings.mail(),
         secrets: secrets.clone(),
+        scripted_llm,
     };
     let (addresses, processes) = if options.parts_only {
         (Addresses::default(), BTreeMap::new())
@@ -163,7 +169,7 @@ async fn start(
         redis_url: around.redis_url,
         s3: around.store,
         demo_logins: State::demo_logins_of(settings),
-        offline_llm: settings.offline_llm,
+        offline_llm: settings.offline_llm && !options.scripted_llm,
         pids: pids(&parts, &processes),
         logs: settings.logs(),
     };

@@ -11,9 +11,15 @@ use domain::principal::Service;
 use utoipa::OpenApi as _;
 
 use crate::{
-    companion::{Companion, OfflineCompanion},
+    companion::{Companion, ModelCompanion, OfflineCompanion},
     config::EmotionConfig,
-    development, reply, routes,
+    context::{self, Instructions},
+    development,
+    limit::Limits,
+    peers::Peers,
+    reply::{self, Replies},
+    retention, routes,
+    vault::{self, Vault},
 };
 
 /// The schema of `maru_emotion`.
@@ -26,8 +32,18 @@ pub struct App {
     pub ground: Foundation,
     /// The configuration.
     pub config: Arc<EmotionConfig>,
+    /// Seals and opens what people write.
+    pub vault: Vault,
+    /// Judges how much of the companion one person may have.
+    pub limits: Limits,
+    /// The services that this one asks.
+    pub peers: Peers,
     /// Who answers.
     pub companion: Arc<dyn Companion>,
+    /// What the operator tells a model.
+    pub instructions: Instructions,
+    /// The replies that grow here.
+    pub replies: Replies,
     /// How long sockets are waited for.
     pub patience: Patience,
 }
@@ -37,7 +53,11 @@ pub struct App {
 /// # Errors
 /// Returns a problem when a URL or key cannot be read or the port is taken.
 pub fn build(config: EmotionConfig, clock: Clock) -> Outcome<Bound> {
-    build_with(config, clock, Arc::new(OfflineCompanion::default()), Patience::default())
+    let companion: Arc<dyn Companion> = match ModelCompanion::new(&config.model)? {
+        Some(model) => Arc::new(model),
+        None => Arc::new(OfflineCompanion::default()),
+    };
+    build_with(config, clock, companion, Patience::default())
 }
 
 /// Builds the service with a companion and a patience of the caller's choice.
@@ -52,7 +72,15 @@ pub fn build_with(
 ) -> Outcome<Bound> {
     let app = App::new(config, clock, companion, patience)?;
     idempotency::prune(&app.ground.lifecycle, app.ground.pg.clone());
-    reply::sweep(&app.ground.lifecycle, app.ground.pg.clone());
+    reply::load_rules();
+    reply::keep_loops(&app);
+    app.instructions.watch(&app.ground.lifecycle);
+    if app.companion.window().is_some() {
+        context::warm(&app.ground.lifecycle);
+    }
+    vault::rewrap(&app.ground.lifecycle, app.ground.pg.clone(), app.vault.clone());
+    app.limits.keep_places();
+    retention::sweep(&app.ground.lifecycle, app.ground.pg.clone(), app.ground.clock.clone(), app.config.retention);
     // Being offline is a way to run, not a fault: the part's name says it, its status stays `ok`.
     let health = app.ground.health().uses(app.companion.health_part(), || std::future::ready(true));
     let data = actix_web::web::Data::new(app.clone());
@@ -72,8 +100,13 @@ impl App {
         companion: Arc<dyn Companion>,
         patience: Patience,
     ) -> Outcome<Self> {
+        let peers = Peers::new(&config, &clock)?;
         let ground = Foundation::new(Service::Emotion, config.base.clone(), clock)?;
-        Ok(Self { ground, config: Arc::new(config), companion, patience })
+        let vault = config.vault.open()?;
+        let limits = Limits::new(config.limits, ground.redis.clone(), ground.lifecycle.clone());
+        let (instructions, replies) = (config.instructions.load(), Replies::default());
+        let config = Arc::new(config);
+        Ok(Self { ground, config, vault, limits, peers, companion, instructions, replies, patience })
     }
 }
 

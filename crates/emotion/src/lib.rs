@@ -7,13 +7,22 @@
 pub mod app;
 pub mod companion;
 pub mod config;
+pub mod context;
 pub mod conversation;
 pub mod development;
+pub mod flow;
+pub mod limit;
+pub mod peers;
 pub mod person;
+pub mod prompt;
+pub mod protocol;
 pub mod reply;
+pub mod retention;
 pub mod routes;
 mod schema;
 pub mod socket;
 pub mod step;
+pub mod summary;
+pub mod vault;
 
 pub use app::{Emotion, build, build_with};

@@ -3,14 +3,22 @@
 use std::sync::Arc;
 
 use chassis::{
-    cli::Program, clock::Clock, health::Health, idempotency, pg::PgConfig, problem::Outcome, server::Bound,
+    cli::Program, clock::Clock, health::Health, idempotency, mac::Mac, pg::PgConfig, problem::Outcome, server::Bound,
     service::Foundation, telemetry::TelemetryConfig,
 };
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use domain::principal::Service;
 use utoipa::OpenApi as _;
 
-use crate::{config::MemoConfig, development, person::late_upload, routes, storage::ObjectStorage};
+use crate::{
+    config::MemoConfig,
+    development,
+    memos::{keys, trash},
+    peers::Peers,
+    person::late_upload,
+    routes,
+    storage::ObjectStorage,
+};
 
 /// The schema of `maru_memo`.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/memo");
@@ -24,6 +32,10 @@ pub struct App {
     pub config: Arc<MemoConfig>,
     /// Where files are.
     pub storage: Arc<ObjectStorage>,
+    /// The services that are asked.
+    pub peers: Arc<Peers>,
+    /// Signs where a page of a list ended.
+    pub cursor_mac: Mac,
 }
 
 /// Builds the service and starts to listen.
@@ -34,6 +46,8 @@ pub fn build(config: MemoConfig, clock: Clock) -> Outcome<Bound> {
     let app = App::new(config, clock)?;
     idempotency::prune(&app.ground.lifecycle, app.ground.pg.clone());
     late_upload::start(&app);
+    keys::start(&app);
+    trash::start(&app);
     let data = actix_web::web::Data::new(app.clone());
     app.ground.listen(app.config.port, app.health(), routes::Api::openapi(), move |cfg| {
         cfg.app_data(data.clone()).configure(routes::configure);
@@ -48,6 +62,8 @@ impl App {
     pub fn new(config: MemoConfig, clock: Clock) -> Outcome<Self> {
         Ok(Self {
             ground: Foundation::new(Service::Memo, config.base.clone(), clock.clone())?,
+            peers: Arc::new(Peers::new(&config, &clock)?),
+            cursor_mac: Mac::new(&config.signing.internal_signing_key, None, "memo cursor"),
             storage: Arc::new(ObjectStorage::new(&config.s3, clock)?),
             config: Arc::new(config),
         })

@@ -2,9 +2,12 @@
 
 use chassis::{
     config::{Config, Faults},
+    peers::{Urls, parse_urls},
     service::BaseConfig,
+    token::SigningConfig,
 };
 use clap::Args;
+use domain::principal::Service;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -20,6 +23,20 @@ pub struct MemoConfig {
     /// Where files are.
     #[command(flatten)]
     pub s3: S3Config,
+    /// The key of its calls to other services.
+    #[command(flatten)]
+    pub signing: SigningConfig,
+    /// The services it asks.
+    #[command(flatten)]
+    pub services: ServicesConfig,
+}
+
+/// Where the services are that this one asks.
+#[derive(Args, Clone, Debug)]
+pub struct ServicesConfig {
+    /// Addresses of the session service, comma-separated: `http://host:port`. It knows the focus sessions of a day.
+    #[arg(long, env = "SESSION_URLS", default_value = "http://session:3002", value_parser = parse_urls)]
+    pub session_urls: Urls,
 }
 
 /// An object storage that speaks S3 with path-style URLs: R2, S3, MinIO, Garage.
@@ -73,6 +90,7 @@ impl Config for MemoConfig {
     fn validate(&self, faults: &mut Faults) {
         self.base.validate(faults);
         self.s3.validate(faults);
+        self.signing.validate(Service::Memo, faults);
     }
 }
 
@@ -86,9 +104,11 @@ mod tests {
     use super::*;
 
     fn vars(changed: &[(&str, &str)]) -> Vars {
-        let keys = KeyPair::generate("gateway.1").unwrap().public_jwks;
+        let gateway = KeyPair::generate("gateway.1").unwrap();
+        let own = KeyPair::generate("memo.1").unwrap();
         let sound = [
-            ("INTERNAL_PUBLIC_KEYS", keys.as_str()),
+            ("INTERNAL_PUBLIC_KEYS", gateway.public_jwks.as_str()),
+            ("INTERNAL_SIGNING_KEY", own.private_pem.expose_secret()),
             ("DATABASE_URL", "postgres://maru@127.0.0.1/maru_memo"),
             ("REDIS_URL", "redis://127.0.0.1"),
             ("S3_ENDPOINT", "http://127.0.0.1:9000"),

@@ -9,6 +9,7 @@ pub mod attachments;
 pub mod config;
 pub mod development;
 pub mod memos;
+pub mod peers;
 pub mod person;
 pub mod routes;
 mod schema;

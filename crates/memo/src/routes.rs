@@ -14,7 +14,8 @@ pub fn configure(cfg: &mut ServiceConfig) {
 #[openapi(
     info(title = "Maru memo", description = "Memos and their files"),
     paths(
-        memos::create::create, memos::list::list, memos::read::read,
+        memos::create::create, memos::list::list, memos::read::read, memos::update::update, memos::trash::delete,
+        memos::trash::restore, memos::revisions::revisions, memos::daily::daily, memos::tags::tags,
         attachments::begin::begin, attachments::complete::complete, attachments::open::open
     ),
     tags((name = "memos", description = "What a person kept"), (name = "attachments", description = "Files of a memo"))

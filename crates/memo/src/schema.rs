@@ -15,6 +15,7 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         deleted_at -> Nullable<Timestamptz>,
+        search_keys -> Nullable<Array<Integer>>,
     }
 }
 
@@ -40,6 +41,20 @@ diesel::table! {
     late_uploads (object_key) {
         object_key -> Text,
         due_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    memo_revisions (memo_id, version) {
+        memo_id -> Uuid,
+        version -> BigInt,
+        content -> Text,
+        tags -> Array<Text>,
+        category -> Nullable<Text>,
+        session_id -> Nullable<Uuid>,
+        metadata -> Jsonb,
+        written_at -> Timestamptz,
+        replaced_at -> Timestamptz,
     }
 }
 

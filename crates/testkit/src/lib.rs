@@ -15,6 +15,7 @@ pub mod keys;
 pub mod npm;
 pub mod npm_oidc;
 pub mod oidc;
+pub mod openai;
 pub mod schema;
 pub mod settings;
 pub mod smtp;

@@ -14,8 +14,8 @@ use tokio_tungstenite::{
     },
 };
 
-/// Longest to wait for a frame.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest to wait for a frame; a busy machine may need some seconds.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An open WebSocket.
 pub struct Socket(WebSocketStream<TcpStream>);
@@ -56,11 +56,19 @@ impl Socket {
     /// Waits for the next text frame and reads it as JSON; pings are answered on the way.
     ///
     /// # Panics
-    /// When none comes within five seconds, or the socket closes.
+    /// When none comes in time, or the socket closes.
     pub async fn next_json(&mut self) -> Value {
+        serde_json::from_str(&self.next_text().await).expect("a JSON frame")
+    }
+
+    /// Waits for the next text frame; pings are answered on the way.
+    ///
+    /// # Panics
+    /// When none comes in time, or the socket closes.
+    pub async fn next_text(&mut self) -> String {
         loop {
             match timeout(PATIENCE, self.0.next()).await.expect("a frame in time") {
-                Some(Ok(Message::Text(text))) => return serde_json::from_str(&text).expect("a JSON frame"),
+                Some(Ok(Message::Text(text))) => return text.to_string(),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 other => panic!("expected a text frame, got {other:?}"),
             }
@@ -70,7 +78,7 @@ impl Socket {
     /// Waits until the server closes the socket and returns the close code, if it gave one; frames are passed over.
     ///
     /// # Panics
-    /// When it stays open for five seconds.
+    /// When it stays open.
     pub async fn closed(mut self) -> Option<u16> {
         loop {
             match timeout(PATIENCE, self.0.next()).await.expect("a close in time") {

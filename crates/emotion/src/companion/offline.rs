@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use domain::companion::{Turn, offline_reply, pieces};
+use domain::companion::pieces;
 use futures_util::{StreamExt, stream};
 
-use super::{Companion, Pieces, Prompt};
+use super::{Companion, Finish, OFFLINE, Piece, Pieces, Prepared, Prompt};
 
 /// Pause between two words, about the pace of a model: a console shows how a reply grows, and nobody waits for it.
 const PACE: Duration = Duration::from_millis(20);
 
-/// Answers by rules; see [`domain::companion`].
+/// Says what was prepared.
 #[derive(Clone, Copy, Debug)]
 pub struct OfflineCompanion {
     pace: Duration,
@@ -20,6 +20,21 @@ impl OfflineCompanion {
     /// Answers with a pause between two words.
     pub const fn new(pace: Duration) -> Self {
         Self { pace }
+    }
+
+    /// Says a prepared reply word by word.
+    pub(super) fn say(&self, prepared: &Prepared) -> Pieces {
+        let words: Vec<_> = pieces(&prepared.text).map(|word| Piece::Text(word.to_owned())).collect();
+        let over = Piece::Over(Finish { reason: "stop".to_owned(), ..Finish::default() });
+        let pace = self.pace;
+        let paced = stream::iter(words).enumerate().then(move |(index, word)| async move {
+            // The first word comes at once.
+            if index > 0 && !pace.is_zero() {
+                tokio::time::sleep(pace).await;
+            }
+            Ok(word)
+        });
+        paced.chain(stream::iter([Ok(over)])).boxed()
     }
 }
 
@@ -31,7 +46,7 @@ impl Default for OfflineCompanion {
 
 impl Companion for OfflineCompanion {
     fn provider(&self) -> &'static str {
-        "offline"
+        OFFLINE
     }
 
     fn health_part(&self) -> &'static str {
@@ -39,17 +54,6 @@ impl Companion for OfflineCompanion {
     }
 
     fn reply(&self, prompt: Prompt) -> Pieces {
-        let turn = Turn { locale: prompt.locale, seed: prompt.seed, order: prompt.order };
-        let reply = offline_reply(turn, &prompt.user_input);
-        let words: Vec<_> = pieces(&reply).map(ToOwned::to_owned).collect();
-        let pace = self.pace;
-        let paced = stream::iter(words).enumerate().then(move |(index, word)| async move {
-            // The first word comes at once.
-            if index > 0 && !pace.is_zero() {
-                tokio::time::sleep(pace).await;
-            }
-            Ok(word)
-        });
-        paced.boxed()
+        self.say(&prompt.prepared)
     }
 }

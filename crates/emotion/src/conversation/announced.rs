@@ -46,6 +46,11 @@ pub(super) async fn find(redis: &Redis, owner: UserId, id: ConversationId) -> Ou
     Ok(started_at.map(|at| Conversation::new(id, owner, at)))
 }
 
+/// Forgets one note of a person; returns whether it was there.
+pub(super) async fn remove(redis: &Redis, owner: UserId, id: ConversationId) -> Outcome<bool> {
+    redis.run(cmd("ZREM").arg(key(redis, owner)).arg(id.to_string())).await
+}
+
 /// Forgets every note of a person.
 pub(super) async fn forget(redis: &Redis, owner: UserId) -> Outcome<()> {
     redis.run(cmd("DEL").arg(key(redis, owner))).await

@@ -7,7 +7,7 @@ use actix_web::{
 use chassis::{
     idempotency::{Answer, Attempt, IdempotencyKey},
     principal::Person,
-    problem::{Outcome, ProblemView},
+    problem::{Outcome, Problem, ProblemView},
 };
 use diesel_async::AsyncConnection;
 use domain::{
@@ -20,14 +20,17 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Conversation, ConversationView, store};
-use crate::app::App;
+use crate::{
+    app::App,
+    vault::{open_answer, seal_answer},
+};
 
 /// Most characters of a label.
-const LABEL_MAX: usize = 64;
+pub(super) const LABEL_MAX: usize = 64;
 /// Most characters of a topic.
-const TOPIC_MAX: usize = 200;
+pub(super) const TOPIC_MAX: usize = 200;
 /// Most characters of a summary.
-const SUMMARY_MAX: usize = 4_000;
+pub(super) const SUMMARY_MAX: usize = 4_000;
 
 /// A conversation to be made; everything may be left out.
 #[derive(Deserialize, Serialize, ToSchema)]
@@ -92,18 +95,22 @@ pub async fn create(
     if request.user_id.is_some_and(|user_id| user_id != owner.0) {
         return Err(common::FORBIDDEN.into());
     }
-    let attempt = Attempt::new(owner, "POST /emotion/sessions", key, &request)?;
+    // Before anything is made of it: a key that comes with another body is told from the same one by this.
+    let asked = serde_json::to_value(&request).map_err(Problem::unexpected)?;
     let blank = Conversation::new(app.ground.clock.id(), owner, app.ground.clock.now());
     let conversation = request.describe(blank)?;
     let mut conn = app.ground.pg.conn().await?;
     let answer = conn
         .transaction(async |conn| {
-            if let Some(answer) = attempt.replay(conn).await? {
-                return Outcome::Ok(answer);
+            let vault = app.vault.open_for(conn, owner).await?;
+            let attempt = Attempt::new(owner, "POST /emotion/sessions", key, &vault.fingerprint(&asked)?)?;
+            if let Some(kept) = attempt.replay(conn).await? {
+                return open_answer(&vault, kept);
             }
-            store::insert_missing(conn, &conversation).await?;
+            store::insert_missing(conn, &vault, &conversation).await?;
+            let id = conversation.id;
             let answer = Answer::created(&ConversationView::from(conversation))?;
-            attempt.keep(conn, &answer).await?;
+            attempt.keep(conn, &seal_answer(&vault, id, &answer)?).await?;
             Ok(answer)
         })
         .await?;

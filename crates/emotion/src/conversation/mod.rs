@@ -5,7 +5,10 @@
 
 mod announced;
 pub mod create;
+pub mod delete;
+pub mod end;
 pub mod list;
+mod row;
 pub mod show;
 pub mod store;
 
@@ -23,6 +26,7 @@ use tokio::time::timeout;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+pub(crate) use row::ConversationRow;
 pub use store::Conversation;
 
 use crate::app::App;
@@ -43,9 +47,11 @@ const ANNOUNCE_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Mounts the routes of conversations.
 pub fn routes(cfg: &mut ServiceConfig) {
-    cfg.service(web::resource(["/emotion/sessions", "/emotion/sessions/"]).post(create::create))
+    let all = ["/emotion/sessions", "/emotion/sessions/"];
+    cfg.service(web::resource(all).get(list::list_own).post(create::create))
         .service(web::resource("/emotion/sessions/user/{user_id}").get(list::list))
-        .service(web::resource("/emotion/sessions/{session_id}").get(show::show));
+        .service(web::resource("/emotion/sessions/{session_id}").get(show::show).delete(delete::delete))
+        .service(web::resource("/emotion/sessions/{session_id}/end").post(end::end));
 }
 
 /// A conversation as its owner sees it.
@@ -114,7 +120,7 @@ pub async fn announce(app: &App, owner: UserId) -> Talk {
 pub async fn get(app: &App, owner: UserId, id: ConversationId) -> Outcome<Talk> {
     let written = {
         let mut conn = app.ground.pg.conn().await?;
-        store::find(&mut conn, id).await?
+        app.vault.read(&mut conn, owner, async |conn, vault| store::find(conn, vault, owner, id).await).await?
     };
     let is_written = written.is_some();
     let found = match written {

@@ -3,7 +3,7 @@
 use chassis::problem::Outcome;
 use diesel_async::AsyncConnection;
 use domain::{
-    companion::{STEP_TYPE_DEFAULT, StepStatus, Turn, offline_reply},
+    companion::{StepStatus, Turn, offline_reply},
     demo,
     ids::{ConversationId, UserId},
     locale::Locale,
@@ -37,24 +37,25 @@ pub(super) async fn run(app: &App) -> Outcome<()> {
     let rows: Vec<_> = replies
         .iter()
         .map(|(id, order, said, reply)| NewStep {
-            id: *id,
-            session_id: CONVERSATION.0,
-            step_order: i32::try_from(*order).unwrap_or(i32::MAX),
-            step_type: STEP_TYPE_DEFAULT,
-            user_input: said,
             gpt_response: reply,
-            status: StepStatus::Complete.name(),
-            provider: "offline",
-            insight_tag: None,
-            created_at: now,
+            status: StepStatus::Complete,
+            ..NewStep::streaming(
+                *id,
+                CONVERSATION.0,
+                demo::USER.id,
+                i32::try_from(*order).unwrap_or(i32::MAX),
+                said,
+                now,
+            )
         })
         .collect();
     let mut conn = app.ground.pg.conn().await?;
     let made = conn
         .transaction(async |conn| {
-            let made = store::insert_missing(conn, &conversation).await?;
+            let vault = app.vault.open_for(conn, UserId(demo::USER.id)).await?;
+            let made = store::insert_missing(conn, &vault, &conversation).await?;
             if made {
-                steps::insert_all(conn, &rows).await?;
+                steps::insert_all(conn, &vault, &rows).await?;
             }
             Outcome::Ok(made)
         })

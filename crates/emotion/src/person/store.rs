@@ -11,9 +11,10 @@ use domain::{ids::UserId, person::ERASE_ROWS};
 use uuid::Uuid;
 
 use crate::{
-    conversation::Conversation,
+    conversation::{Conversation, ConversationRow},
     schema::{emotion_sessions, emotion_steps},
-    step::Step,
+    step::{Step, StepRow},
+    vault::PersonVault,
 };
 
 /// Conversations that are read at once.
@@ -32,6 +33,7 @@ pub type LastStep = (Uuid, i32);
 /// Returns a problem when the database is away.
 pub async fn list_conversations(
     conn: &mut AsyncPgConnection,
+    vault: &PersonVault,
     owner: UserId,
     last: Option<LastConversation>,
 ) -> Outcome<Vec<Conversation>> {
@@ -39,37 +41,39 @@ pub async fn list_conversations(
         .filter(emotion_sessions::user_id.eq(owner.0))
         .order((emotion_sessions::started_at.desc(), emotion_sessions::id.desc()))
         .limit(CONVERSATIONS)
-        .select(Conversation::as_select())
+        .select(ConversationRow::as_select())
         .into_boxed();
     if let Some((started_at, id)) = last {
         // The first half alone is what the index can seek by.
         let older = emotion_sessions::started_at.lt(started_at).or(emotion_sessions::id.lt(id));
         query = query.filter(emotion_sessions::started_at.le(started_at)).filter(older);
     }
-    Ok(query.load(conn).await?)
+    let found: Vec<ConversationRow> = query.load(conn).await?;
+    found.into_iter().map(|row| row.open(vault)).collect()
 }
 
-/// Lists the steps of some conversations, conversation by conversation, after the last of the page before; each with
-/// the time at which it ended.
+/// Lists the steps of some conversations, conversation by conversation, after the last of the page before.
 ///
 /// # Errors
 /// Returns a problem when the database is away.
 pub async fn list_steps(
     conn: &mut AsyncPgConnection,
+    vault: &PersonVault,
     conversations: &[Uuid],
     last: Option<LastStep>,
-) -> Outcome<Vec<(Step, Option<DateTime<Utc>>)>> {
+) -> Outcome<Vec<Step>> {
     let mut query = emotion_steps::table
         .filter(emotion_steps::session_id.eq_any(conversations))
         .order((emotion_steps::session_id, emotion_steps::step_order))
         .limit(STEPS)
-        .select((Step::as_select(), emotion_steps::finished_at))
+        .select(StepRow::as_select())
         .into_boxed();
     if let Some((conversation, order)) = last {
         let later = emotion_steps::session_id.gt(conversation).or(emotion_steps::step_order.gt(order));
         query = query.filter(emotion_steps::session_id.ge(conversation)).filter(later);
     }
-    Ok(query.load(conn).await?)
+    let found: Vec<StepRow> = query.load(conn).await?;
+    found.into_iter().map(|row| row.open(vault)).collect()
 }
 
 /// Deletes some of a person's conversations, and only then a conversation when all of its steps are gone; returns how

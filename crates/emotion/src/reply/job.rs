@@ -1,174 +1,294 @@
 //! The job that writes one reply, from the step's row to the kept text.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use chassis::{
-    idempotency::Answer,
-    problem::{Outcome, Problem},
-};
-use diesel_async::AsyncConnection;
+use chassis::problem::Outcome;
 use domain::{
-    companion::StepStatus,
-    ids::{ConversationId, StepId},
+    ids::{ConversationId, StepId, UserId},
+    listener,
+    safety::{OutputWatch, Watched},
 };
 use futures_util::StreamExt;
-use serde_json::json;
 use tokio::{
-    sync::{oneshot, watch},
-    time::{Instant, sleep, sleep_until},
+    sync::oneshot,
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
-    Begun, Draft, Started,
-    progress::{End, Progress, Reply},
+    Draft, Opening, Started,
+    begin::{Beginning, Fresh, begin},
+    keep,
+    live::Live,
+    notices::{self, Notice},
+    progress::{About, End, Progress},
+    relay,
 };
 use crate::{
     app::App,
-    companion::{Pieces, Prompt},
-    conversation::{self, Talk, store as conversations},
-    step::store::{self, NewStep},
+    companion::{Answerer, Companion, Finish, OFFLINE, OfflineCompanion, Piece, Pieces, Prepared, Prompt},
+    context::{self, Assembled, Material},
 };
 
 /// Most bytes of a reply; far above anything a companion is asked for.
 const REPLY_MAX: usize = 64 * 1024;
 /// Longest a reply may take.
 const REPLY_TIMEOUT: Duration = Duration::from_mins(2);
-/// How often the text so far is kept and the lease renewed; a third of the lease.
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
 /// How long a reply may go on when the service ends: within the time that tasks are waited for.
 const DRAIN_GRACE: Duration = Duration::from_secs(10);
-/// How long a finished reply waits for a database that is away, and how often it tries.
-const KEEP_PATIENCE: Duration = Duration::from_secs(20);
-const KEEP_EVERY: Duration = Duration::from_millis(500);
+/// Longest that Redis is waited for where it is only asked for company.
+const REDIS_PATIENCE: Duration = Duration::from_millis(500);
+
+/// What is known of a reply when it has ended.
+#[derive(Default)]
+pub(super) struct Facts {
+    /// Who answered in the end, when that is not who was asked.
+    pub(super) answerer: Option<Answerer>,
+    /// How it ended, in its provider's words.
+    pub(super) finish: Option<Finish>,
+    /// Tokens of the prompt, by our count.
+    pub(super) prompt_tokens: Option<u32>,
+    /// Tokens of the reply, by our count.
+    pub(super) reply_tokens: Option<u32>,
+    /// Milliseconds until the first text of who answered.
+    pub(super) ttft_ms: Option<u32>,
+    /// Whether tokens of the person's day were reserved.
+    pub(super) is_reserved: bool,
+}
+
+impl Facts {
+    /// Returns what the reply cost the person's day.
+    pub(super) fn cost(&self) -> i64 {
+        if self.answerer.as_ref().is_some_and(|by| by.provider == OFFLINE) {
+            return 0;
+        }
+        let finish = self.finish.as_ref();
+        let prompt = finish.and_then(|finish| finish.prompt_tokens).or(self.prompt_tokens).unwrap_or_default();
+        let reply = finish.and_then(|finish| finish.completion_tokens).or(self.reply_tokens).unwrap_or_default();
+        i64::from(prompt) + i64::from(reply)
+    }
+}
 
 /// Writes the step, tells `begun`, and writes the reply.
 pub(super) async fn run(app: App, draft: Draft, begun: oneshot::Sender<Outcome<Started>>) {
-    let step = match begin(&app, &draft).await {
-        Ok(Beginning::New(step)) => step,
+    let opening = Opening::of(&draft.message, draft.locale, draft.country.as_deref());
+    let owner = UserId(draft.talk.conversation.user_id);
+    // A full house has no place left, but for whoever is in danger.
+    let place = match app.limits.begin_reply() {
+        Err(refusal) if !opening.is_due() => return drop(begun.send(Err(refusal))),
+        place => place,
+    };
+    let beginning = match context::check_length(&app, &draft.message.user_input, opening.locale) {
+        Ok(()) => begin(&app, &draft, &opening).await,
+        Err(refusal) => Err(refusal),
+    };
+    let fresh = match beginning {
+        Ok(Beginning::New(fresh)) => fresh,
         Ok(Beginning::Before(id)) => return drop(begun.send(Ok(Started::Before(id)))),
+        Ok(Beginning::Again(id)) => {
+            let reply = super::resume(&app, owner, id, 0).await;
+            return drop(begun.send(reply.map(Started::Again)));
+        }
         Err(problem) => return drop(begun.send(Err(problem))),
     };
     let started = Instant::now();
-    let (progress, watching) = watch::channel(Progress::default());
-    // Whoever asked may be gone; the reply is written all the same.
-    drop(begun.send(Ok(Started::Now(Reply::new(step, watching)))));
-    let pieces = app.companion.reply(prompt(draft, step.order));
-    let end = tokio::select! {
-        end = gather(pieces, &progress) => end,
-        () = until_erased(&app, step.id, &progress) => End::Interrupted,
-        () = out_of_time(&app) => End::Interrupted,
+    let live = appear(&app, &draft, &opening, &fresh);
+    // Whoever asked may be gone; the reply is written all the same, for a while.
+    drop(begun.send(Ok(Started::Now(live.view(0)))));
+    announce(&app, &live);
+    let (mut facts, mut turn_budget) = (Facts::default(), None);
+    let end = match prompt(&app, &draft, &opening, &fresh) {
+        Ok((prompt, assembled)) => {
+            turn_budget = assembled.as_ref().map(|assembled| assembled.turn_budget);
+            facts.prompt_tokens = assembled.and_then(|assembled| u32::try_from(assembled.tokens).ok());
+            facts.is_reserved = turn_budget.is_some();
+            write(&app, &live, &fresh, prompt, &mut facts).await
+        }
+        Err(problem) => {
+            problem.log();
+            End::Interrupted
+        }
     };
-    let text = progress.borrow().text().to_owned();
-    let end = keep(&app, step.id, &text, end).await;
-    progress.send_modify(|progress| progress.close(end));
-    let name = match end {
-        End::Complete => "complete",
-        End::Interrupted => "interrupted",
-    };
-    metrics::counter!("emotion_replies_total", "end" => name).increment(1);
+    if turn_budget.is_some() {
+        facts.reply_tokens = u32::try_from(context::count(live.progress.borrow().text())).ok();
+    }
+    let end = keep::whole(&app, &live, end, &facts).await;
+    live.progress.send_modify(|progress| progress.close(end));
+    app.replies.remove(&live);
+    drop(place);
+    report(&live, end, started);
+    drop(timeout(REDIS_PATIENCE, relay::tell_end(&app.ground.redis, &live, end)).await);
+    if let Some(turn_budget) = turn_budget.filter(|_| end == End::Complete) {
+        afterwards(&app, &live, &draft, &opening, &fresh, turn_budget).await;
+    }
+}
+
+fn report(live: &Live, end: End, started: Instant) {
+    metrics::counter!("emotion_replies_total", "end" => end.status().name()).increment(1);
+    let bytes = live.progress.borrow().text().len();
     let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(step_id = %step.id, bytes = text.len(), took_ms, end = name, "reply ended");
+    tracing::info!(step_id = %live.step.id, bytes, took_ms, end = end.status().name(), "reply ended");
 }
 
-enum Beginning {
-    New(Begun),
-    Before(StepId),
+/// Shows the reply to whoever looks, with the card as its first piece when one is due.
+fn appear(app: &App, draft: &Draft, opening: &Opening, fresh: &Fresh) -> Arc<Live> {
+    let provider = if fresh.is_by_rules { OFFLINE } else { app.companion.provider() };
+    let about = About {
+        provider: provider.to_owned(),
+        client_msg_id: draft.client_msg_id.clone(),
+        safety: opening.safety(),
+        emotion: fresh.feeling.and_then(|feeling| serde_json::to_value(feeling).ok()),
+        arc: Some(fresh.place.step),
+        suggests_closing: fresh.place.suggests_closing(),
+    };
+    let mut progress = Progress::own(about);
+    if let Some(card) = opening.text() {
+        progress.push(&card);
+        metrics::counter!("emotion_cards_total", "level" => opening.heard.level.as_u8().to_string()).increment(1);
+    }
+    let (conversation, owner) = (ConversationId(fresh.conversation.id), UserId(fresh.conversation.user_id));
+    let live = Live::new(fresh.step, conversation, owner, fresh.vault.clone(), progress, false);
+    app.replies.add(Arc::new(live))
 }
 
-/// Writes the step under its conversation's row lock, and the conversation if this is its first message.
-async fn begin(app: &App, draft: &Draft) -> Outcome<Beginning> {
-    let Draft { talk: Talk { conversation, is_written }, message, insight_tag, attempt, .. } = draft;
-    let (id, created_at): (StepId, _) = (app.ground.clock.id(), app.ground.clock.now());
-    let conversation_id = ConversationId(conversation.id);
-    let mut conn = app.ground.pg.conn().await?;
-    conn.transaction(async |conn| {
-        if let Some(attempt) = attempt
-            && let Some(answer) = attempt.replay(conn).await?
-        {
-            return Outcome::Ok(Beginning::Before(kept_step(&answer)?));
-        }
-        let locked = if let Some(locked) = conversations::lock(conn, conversation_id).await? {
-            locked
-        } else if *is_written {
-            return Err(conversation::NOT_FOUND.into());
-        } else {
-            conversations::insert_missing(conn, conversation).await?;
-            conversations::lock(conn, conversation_id).await?.ok_or(conversation::NOT_FOUND)?
-        };
-        if locked.ended_at.is_some() {
-            return Err(conversation::ENDED.into());
-        }
-        let order = store::next_order(conn, conversation_id).await?;
-        let step = NewStep {
-            id: id.0,
-            session_id: conversation.id,
-            step_order: order,
-            step_type: &message.step_type,
-            user_input: &message.user_input,
-            gpt_response: "",
-            status: StepStatus::Streaming.name(),
-            provider: app.companion.provider(),
-            insight_tag: insight_tag.as_deref(),
-            created_at,
-        };
-        store::insert(conn, step).await?;
-        if let Some(attempt) = attempt {
-            attempt.keep(conn, &Answer::new(actix_web::http::StatusCode::OK, &json!({ "step_id": id }))?).await?;
-        }
-        Ok(Beginning::New(Begun { id, order: order.unsigned_abs(), created_at }))
-    })
-    .await
+/// Tells the other replicas, without waiting for it.
+fn announce(app: &App, live: &Live) {
+    let notice = Notice::Begun { step: live.step.id, conversation: live.conversation, owner: live.owner };
+    let redis = app.ground.redis.clone();
+    app.ground.lifecycle.spawn("reply_notice", async move {
+        drop(timeout(REDIS_PATIENCE, notices::send(&redis, notice)).await);
+    });
+    app.replies.wake();
 }
 
-fn kept_step(answer: &Answer) -> Outcome<StepId> {
-    let id = answer.body.get("step_id").cloned().unwrap_or_default();
-    serde_json::from_value(id).map_err(Problem::unexpected)
+/// Puts the prompt together.
+fn prompt(app: &App, draft: &Draft, opening: &Opening, fresh: &Fresh) -> Outcome<(Prompt, Option<Assembled>)> {
+    let (_, seed) = fresh.conversation.id.as_u64_pair();
+    let elapsed = app.ground.clock.now() - fresh.conversation.started_at;
+    let hint = fresh.place.hint(elapsed, fresh.risk.level);
+    let turn = listener::Turn { locale: opening.locale, seed, order: fresh.step.order, step: fresh.place.step, hint };
+    let prepared = Prepared {
+        text: listener::reply(turn, &draft.message.user_input),
+        locale: opening.locale,
+        is_labelled: fresh.step.order <= 1,
+    };
+    let assembled = match app.companion.window() {
+        Some(window) if !fresh.is_by_rules => Some(context::assemble(
+            app,
+            window,
+            &Material {
+                conversation: &fresh.conversation,
+                place: fresh.place,
+                hint,
+                wish: fresh.wish.as_ref().map(|wish| wish.text.as_str()),
+                system_prompt: draft.message.system_prompt.as_deref(),
+                steps: &fresh.steps,
+                message: &draft.message.user_input,
+                locale: opening.locale,
+            },
+        )?),
+        _ => None,
+    };
+    let prompt = Prompt {
+        messages: assembled.as_ref().map(|assembled| assembled.messages.clone()).unwrap_or_default(),
+        shorter: assembled.as_ref().and_then(|assembled| assembled.shorter.clone()),
+        max_tokens: draft.max_tokens,
+        temperature: draft.temperature,
+        prepared,
+    };
+    Ok((prompt, assembled))
 }
 
-fn prompt(draft: Draft, order: u32) -> Prompt {
-    let (_, seed) = draft.talk.conversation.id.as_u64_pair();
-    Prompt {
-        user_input: draft.message.user_input,
-        system_prompt: draft.message.system_prompt,
-        locale: draft.locale,
-        seed,
-        order,
+/// Writes the reply until it ends, by itself or by whatever ends it.
+async fn write(app: &App, live: &Live, fresh: &Fresh, prompt: Prompt, facts: &mut Facts) -> End {
+    let locale = prompt.prepared.locale;
+    let pieces =
+        if fresh.is_by_rules { OfflineCompanion::default().reply(prompt) } else { app.companion.reply(prompt) };
+    let watch = OutputWatch::new(fresh.risk.level, locale);
+    tokio::select! {
+        biased;
+        () = live.stop.cancelled() => End::Stopped,
+        end = gather(app, live, pieces, watch, facts) => end,
+        () = keep::until_erased(app, live) => End::Interrupted,
+        () = nobody_looks(app, live) => End::Interrupted,
+        () = out_of_time(app) => End::Interrupted,
     }
 }
 
 /// Gathers the pieces until there are no more.
-async fn gather(mut pieces: Pieces, progress: &watch::Sender<Progress>) -> End {
-    let mut bytes = 0;
+async fn gather(app: &App, live: &Live, mut pieces: Pieces, mut watch: OutputWatch, facts: &mut Facts) -> End {
+    let asked_at = Instant::now();
     while let Some(piece) = pieces.next().await {
         match piece {
-            Ok(piece) => {
-                bytes += piece.len();
-                if bytes > REPLY_MAX {
-                    tracing::warn!("the companion does not stop talking");
-                    return End::Interrupted;
+            Ok(Piece::By(answerer)) => {
+                live.progress
+                    .send_modify(|progress| progress.note(|about| answerer.provider.clone_into(&mut about.provider)));
+                facts.answerer = Some(answerer);
+            }
+            Ok(Piece::Text(text)) => {
+                let took = || u32::try_from(asked_at.elapsed().as_millis()).unwrap_or(u32::MAX);
+                facts.ttft_ms.get_or_insert_with(took);
+                match watch.push(&text) {
+                    Watched::Go(text) => {
+                        if !push(app, live, &text) {
+                            return End::Interrupted;
+                        }
+                    }
+                    Watched::Cut { text, safe_text, breach } => {
+                        metrics::counter!("emotion_replies_cut_total", "breach" => breach.name()).increment(1);
+                        push(app, live, &text);
+                        push(app, live, &safe_text);
+                        return End::Blocked;
+                    }
                 }
-                progress.send_modify(|progress| progress.push(&piece));
+            }
+            Ok(Piece::Over(finish)) => {
+                facts.finish = Some(finish);
+                flush(app, live, &mut watch);
+                return End::Complete;
             }
             Err(problem) => {
                 problem.log();
+                flush(app, live, &mut watch);
                 return End::Interrupted;
             }
         }
     }
-    End::Complete
+    flush(app, live, &mut watch);
+    End::Interrupted
 }
 
-/// Keeps what there is, again and again, until the step is gone: its conversation was erased, and nobody waits for the
-/// rest. A database that is away for a moment costs a checkpoint, not the reply.
-async fn until_erased(app: &App, id: StepId, progress: &watch::Sender<Progress>) {
+fn flush(app: &App, live: &Live, watch: &mut OutputWatch) {
+    if let Watched::Go(text) = watch.finish() {
+        push(app, live, &text);
+    }
+}
+
+/// Adds a text; returns whether there is room for more.
+fn push(app: &App, live: &Live, text: &str) -> bool {
+    let room = REPLY_MAX.saturating_sub(live.progress.borrow().text().len());
+    let fitting = text.get(..text.floor_char_boundary(room)).unwrap_or_default();
+    if !fitting.is_empty() {
+        live.progress.send_modify(|progress| progress.push(fitting));
+        app.replies.wake();
+    }
+    if fitting.len() < text.len() {
+        tracing::warn!("the companion does not stop talking");
+    }
+    fitting.len() == text.len()
+}
+
+/// Ends when nobody has looked at the reply for a while, here or elsewhere.
+async fn nobody_looks(app: &App, live: &Live) {
     loop {
-        sleep(CHECKPOINT_EVERY).await;
-        let text = progress.borrow().text().to_owned();
-        let kept = async { store::checkpoint(&mut *app.ground.pg.conn().await?, id, &text).await };
-        match kept.await {
-            Ok(true) => {}
-            Ok(false) => return,
-            Err(problem) => tracing::warn!(code = problem.code(), step_id = %id, "a checkpoint was missed"),
+        live.progress.closed().await;
+        sleep(app.config.replies.grace()).await;
+        if live.progress.receiver_count() > 0 {
+            continue;
+        }
+        let elsewhere = timeout(REDIS_PATIENCE, relay::is_looked_at(&app.ground.redis, &live.step)).await;
+        if !elsewhere.is_ok_and(Result::unwrap_or_default) {
+            tracing::info!(step_id = %live.step.id, "nobody looks at a reply any more");
+            return;
         }
     }
 }
@@ -182,25 +302,22 @@ async fn out_of_time(app: &App) {
     }
 }
 
-/// Keeps the reply, with patience; a reply that could not be kept is not complete.
-async fn keep(app: &App, id: StepId, text: &str, end: End) -> End {
-    let status = match end {
-        End::Complete => StepStatus::Complete,
-        End::Interrupted => StepStatus::Interrupted,
-    };
-    let give_up = Instant::now() + KEEP_PATIENCE;
-    loop {
-        let now = app.ground.clock.now();
-        let kept = async { store::finish(&mut *app.ground.pg.conn().await?, id, text, status, now).await };
-        match kept.await {
-            Ok(true) => return end,
-            Ok(false) => return End::Interrupted,
-            Err(problem) if Instant::now() > give_up => {
-                problem.log();
-                return End::Interrupted;
-            }
-            Err(problem) => tracing::warn!(code = problem.code(), step_id = %id, "a reply waits to be kept"),
+/// What is better done when nobody waits any more: the feeling as the model judges it, and the summary.
+async fn afterwards(app: &App, live: &Live, draft: &Draft, opening: &Opening, fresh: &Fresh, turn_budget: usize) {
+    let feeling = context::ask_feeling(app.companion.as_ref(), &draft.message.user_input, opening.locale).await;
+    if let Some(emotion) = feeling.and_then(|feeling| serde_json::to_value(feeling).ok()) {
+        let step: StepId = live.step.id;
+        let kept = async {
+            let mut conn = app.ground.pg.conn().await?;
+            crate::step::store::keep_emotion(&mut conn, &live.vault, step, &emotion).await
+        };
+        if let Err(problem) = kept.await {
+            tracing::warn!(code = problem.code(), step_id = %step, "a feeling was not kept");
         }
-        sleep_until((Instant::now() + KEEP_EVERY).min(give_up + KEEP_EVERY)).await;
+    }
+    let summed =
+        context::sum_up(app, &live.vault, &fresh.conversation, &fresh.steps, turn_budget, opening.locale).await;
+    if let Err(problem) = summed {
+        tracing::warn!(code = problem.code(), "a conversation was not summed up");
     }
 }

@@ -1,25 +1,90 @@
 //! A reply while it grows: one text and where its pieces end, read by any number of viewers at their own pace.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
-use domain::ids::StepId;
+use domain::{companion::StepStatus, ids::StepId};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::sync::watch;
 
-use super::Begun;
-
 /// How a reply ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum End {
     /// Whole, and kept.
     Complete,
+    /// By the person; what there was is kept.
+    Stopped,
+    /// Cut because of what it said, with a safe text in the place of the rest.
+    Blocked,
     /// Before its end; what there was is kept if the database could be reached.
     Interrupted,
+}
+
+impl End {
+    /// Returns the status of a step whose reply ended so.
+    pub const fn status(self) -> StepStatus {
+        match self {
+            Self::Complete => StepStatus::Complete,
+            Self::Stopped => StepStatus::Stopped,
+            Self::Blocked => StepStatus::Blocked,
+            Self::Interrupted => StepStatus::Interrupted,
+        }
+    }
+
+    /// Returns how the reply of a step ended; nothing while it has not.
+    pub const fn of(status: StepStatus) -> Option<Self> {
+        match status {
+            StepStatus::Pending | StepStatus::Streaming => None,
+            StepStatus::Complete => Some(Self::Complete),
+            StepStatus::Stopped => Some(Self::Stopped),
+            StepStatus::Blocked => Some(Self::Blocked),
+            StepStatus::Interrupted | StepStatus::Failed => Some(Self::Interrupted),
+        }
+    }
+}
+
+/// What is known of a reply beside its text. It has no `Debug`: it holds what the person feels.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct About {
+    /// Who answers: `offline`, or a provider of models.
+    pub provider: String,
+    /// The client's own name of the message.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub client_msg_id: Option<String>,
+    /// The card that opens the reply, when the message worries.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub safety: Option<Value>,
+    /// The feeling of the message.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub emotion: Option<Value>,
+    /// The step of the arc that the reply belongs to.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub arc: Option<domain::arc::Step>,
+    /// Whether this is a good place to close.
+    #[serde(default)]
+    pub suggests_closing: bool,
+}
+
+/// The step that a reply answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// The step.
+    pub id: StepId,
+    /// Its place in the conversation, from 1.
+    pub order: u32,
+    /// Which try at its reply this is, from 1.
+    pub attempt: i32,
+    /// When it was said.
+    pub created_at: DateTime<Utc>,
 }
 
 /// What a viewer is told next.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The next piece.
-    Piece(String),
+    /// The next piece, and its place in the reply, from 1.
+    Piece(u32, String),
     /// No more pieces come.
     Ended(End),
 }
@@ -29,20 +94,68 @@ pub enum Event {
 pub(super) struct Progress {
     text: String,
     /// Where each piece ends in `text`, bytes.
-    ends: Vec<usize>,
+    ends: Vec<u32>,
     end: Option<End>,
+    about: Arc<About>,
+    /// Whether it is written here, and so known to its last piece.
+    is_own: bool,
 }
 
 impl Progress {
+    /// Begins a reply that is written here.
+    pub(super) fn own(about: About) -> Self {
+        Self { is_own: true, ..Self::about(about) }
+    }
+
+    /// Begins a reply that is written elsewhere.
+    pub(super) fn about(about: About) -> Self {
+        Self { about: Arc::new(about), ..Self::default() }
+    }
+
+    /// Puts a reply together from what was kept of it. Of one whose pieces are not known the text is one piece.
+    pub(super) fn kept(text: String, ends: Option<Vec<u32>>, end: End, about: About) -> Self {
+        let whole = u32::try_from(text.len()).unwrap_or(u32::MAX);
+        let fits = |ends: &Vec<u32>| {
+            ends.is_sorted() && ends.iter().all(|end| text.is_char_boundary(size(*end))) && ends.last() == Some(&whole)
+        };
+        let ends = ends.filter(fits).unwrap_or_else(|| if text.is_empty() { Vec::new() } else { vec![whole] });
+        Self { text, ends, end: Some(end), about: Arc::new(about), is_own: false }
+    }
+
     /// Returns the text so far.
     pub(super) fn text(&self) -> &str {
         &self.text
     }
 
+    /// Returns where the pieces end, bytes.
+    pub(super) fn ends(&self) -> &[u32] {
+        &self.ends
+    }
+
+    /// Returns how many pieces there are so far.
+    pub(super) fn pieces(&self) -> u32 {
+        u32::try_from(self.ends.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Returns the pieces after the first `seen` ones.
+    pub(super) fn after(&self, seen: u32) -> Vec<&str> {
+        (seen..self.pieces()).filter_map(|index| self.piece(index)).collect()
+    }
+
     /// Adds a piece.
     pub(super) fn push(&mut self, piece: &str) {
         self.text.push_str(piece);
-        self.ends.push(self.text.len());
+        self.ends.push(u32::try_from(self.text.len()).unwrap_or(u32::MAX));
+    }
+
+    /// Changes what is known beside the text.
+    pub(super) fn note(&mut self, change: impl FnOnce(&mut About)) {
+        change(Arc::make_mut(&mut self.about));
+    }
+
+    /// Returns what is known beside the text.
+    pub(super) fn known(&self) -> &Arc<About> {
+        &self.about
     }
 
     /// Says that no more comes.
@@ -50,33 +163,54 @@ impl Progress {
         self.end = Some(end);
     }
 
-    fn piece(&self, index: usize) -> Option<&str> {
+    fn piece(&self, index: u32) -> Option<&str> {
+        let index = size(index);
         let end = *self.ends.get(index)?;
         let start = index.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or_default();
-        self.text.get(start..end)
+        self.text.get(size(start)..size(end))
     }
+}
+
+fn size(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// A viewer's hold on a reply.
 pub struct Reply {
     step: Begun,
     progress: watch::Receiver<Progress>,
-    seen: usize,
+    seen: u32,
 }
 
 impl Reply {
-    pub(super) fn new(step: Begun, progress: watch::Receiver<Progress>) -> Self {
-        Self { step, progress, seen: 0 }
+    pub(super) fn new(step: Begun, progress: watch::Receiver<Progress>, seen: u32) -> Self {
+        Self { step, progress, seen }
     }
 
     /// Returns the step it answers.
-    pub fn step_id(&self) -> StepId {
-        self.step.id
+    pub fn step(&self) -> Begun {
+        self.step
     }
 
-    /// Returns when the step was written.
-    pub fn created_at(&self) -> DateTime<Utc> {
-        self.step.created_at
+    /// Returns what is known of it beside its text.
+    pub fn about(&self) -> Arc<About> {
+        Arc::clone(self.progress.borrow().known())
+    }
+
+    /// Returns the place of the last piece that this viewer was given.
+    pub fn seen(&self) -> u32 {
+        self.seen
+    }
+
+    /// Returns the place of the reply's last piece; nothing while it may be written elsewhere and is not known here.
+    pub fn last(&self) -> Option<u32> {
+        let progress = self.progress.borrow();
+        (progress.end.is_some() || progress.is_own).then(|| progress.pieces())
+    }
+
+    /// Passes over pieces that the viewer was shown otherwise.
+    pub fn skip(&mut self, pieces: u32) {
+        self.seen = self.seen.max(pieces);
     }
 
     /// Waits for what this viewer has not seen. Nothing is lost when the wait is given up.
@@ -86,7 +220,7 @@ impl Reply {
                 let progress = self.progress.borrow_and_update();
                 if let Some(piece) = progress.piece(self.seen) {
                     self.seen += 1;
-                    return Event::Piece(piece.to_owned());
+                    return Event::Piece(self.seen, piece.to_owned());
                 }
                 if let Some(end) = progress.end {
                     return Event::Ended(end);
@@ -94,7 +228,7 @@ impl Reply {
             }
             // The job is gone without a word: it panicked.
             if self.progress.changed().await.is_err() {
-                return Event::Ended(End::Interrupted);
+                return Event::Ended(self.progress.borrow().end.unwrap_or(End::Interrupted));
             }
         }
     }
@@ -111,25 +245,32 @@ impl Reply {
 #[cfg(test)]
 mod tests {
     use domain::ids::Id;
+    use proptest::prelude::*;
 
     use super::*;
 
+    fn begun() -> Begun {
+        Begun { id: StepId::from_uuid(uuid::Uuid::nil()), order: 1, attempt: 1, created_at: DateTime::UNIX_EPOCH }
+    }
+
     fn reply() -> (watch::Sender<Progress>, Reply) {
         let (progress, watching) = watch::channel(Progress::default());
-        let step = Begun { id: StepId::from_uuid(uuid::Uuid::nil()), order: 1, created_at: DateTime::UNIX_EPOCH };
-        (progress, Reply::new(step, watching))
+        (progress, Reply::new(begun(), watching, 0))
+    }
+
+    fn piece(seq: u32, text: &str) -> Event {
+        Event::Piece(seq, text.to_owned())
     }
 
     #[tokio::test]
-    async fn a_late_viewer_gets_every_piece_once_and_in_order() {
+    async fn a_viewer_that_comes_late_reads_every_piece_once_and_then_the_end() {
         let (progress, mut reply) = reply();
         for piece in ["오늘 ", "", "어땠나요?"] {
             progress.send_modify(|p| p.push(piece));
         }
         progress.send_modify(|p| p.close(End::Complete));
-        drop(progress);
-        for piece in ["오늘 ", "", "어땠나요?"] {
-            assert!(reply.next().await == Event::Piece(piece.to_owned()));
+        for (seq, text) in [(1, "오늘 "), (2, ""), (3, "어땠나요?")] {
+            assert!(reply.next().await == piece(seq, text));
         }
         assert!(reply.next().await == Event::Ended(End::Complete));
         assert_eq!(reply.ended().await, End::Complete);
@@ -140,7 +281,32 @@ mod tests {
         let (progress, mut reply) = reply();
         progress.send_modify(|p| p.push("그래"));
         drop(progress);
-        assert!(reply.next().await == Event::Piece("그래".to_owned()));
+        assert!(reply.next().await == piece(1, "그래"));
         assert!(reply.next().await == Event::Ended(End::Interrupted));
+    }
+
+    #[tokio::test]
+    async fn a_kept_reply_is_read_again_from_any_place() {
+        let kept = |seen| {
+            let progress = Progress::kept("하나 둘".to_owned(), Some(vec![7, 10]), End::Stopped, About::default());
+            Reply::new(begun(), watch::channel(progress).1, seen)
+        };
+        let mut reply = kept(1);
+        assert!(reply.next().await == piece(2, "둘") && reply.next().await == Event::Ended(End::Stopped));
+        // Ends of another text: what was said is told all the same.
+        let progress = Progress::kept("하나".to_owned(), Some(vec![2, 6]), End::Complete, About::default());
+        let mut reply = Reply::new(begun(), watch::channel(progress).1, 0);
+        assert!(reply.next().await == piece(1, "하나") && reply.next().await == Event::Ended(End::Complete));
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_after_any_place_complete_what_was_seen(pieces in proptest::collection::vec("(?s).{0,5}", 0..20), cut: u8) {
+            let mut progress = Progress::default();
+            pieces.iter().for_each(|piece| progress.push(piece));
+            let cut = u32::from(cut) % (progress.pieces() + 1);
+            let seen: String = pieces[..size(cut)].concat();
+            prop_assert_eq!(seen + &progress.after(cut).concat(), progress.text());
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! The socket a conversation is held over, in the document's dialect.
 //!
 //! Who may open it is decided before the upgrade and said after it, by a close code: 4400 for a `user_id` that is no id,
-//! 4401 for nobody, 4403 for somebody else's `user_id`, 4404 for a conversation that is not theirs. A socket only shows
+//! 4401 for nobody, 4403 for somebody else's `user_id`, 4404 for a conversation that is not theirs, 4429 for one socket too
+//! many. A socket only shows
 //! replies; closing it stops none.
 
+mod dialect;
 pub mod frames;
 mod viewer;
 
@@ -25,6 +27,7 @@ use utoipa::IntoParams;
 use crate::{
     app::App,
     conversation::{self, Talk},
+    limit::SocketPlace,
 };
 
 /// Largest frame, and largest message over several frames: a message with every letter escaped fits.
@@ -52,9 +55,12 @@ pub struct OpenQuery {
 /// The first frame of the server is `{"session_id", "notice"}`. The client sends `{"user_input", "step_type"?,
 /// "system_prompt"?}` and gets `{"token"}` frames, whose texts together are the reply, and then `{"done": true,
 /// "step_id", "created_at"}`. A message that is refused gets `{"error": {"code", "message"}}` and the socket stays open.
+/// Every socket of a conversation sees its replies. `{"type": "stop"}` ends a reply, and after a lost connection
+/// `{"type": "resume", "step_id"?, "after"}` reads it on from any piece. When a message shows danger, the first token is
+/// the card with lines of help, whatever any prompt says. `{"type": "open"}` asks for the dialect of typed frames.
 ///
 /// Close codes: 1001 the service stops, 1007 not UTF-8, 1009 a frame over 32 KiB, 4400 `user_id` is missing or no id,
-/// 4401 not signed in, 4403 another person's `user_id`, 4404 no such conversation.
+/// 4401 not signed in, 4403 another person's `user_id`, 4404 no such conversation, 4429 too many sockets.
 ///
 /// **Permissions**: a signed-in person, in conversations of their own.
 #[utoipa::path(
@@ -77,7 +83,7 @@ pub async fn open(
     let admitted = admit(&app, caller, &query).await?;
     let serving = async move {
         match admitted {
-            Ok(talk) => viewer::serve(app.as_ref().clone(), socket, talk, language.0).await,
+            Ok((talk, place)) => viewer::serve(app.as_ref().clone(), socket, talk, language.0, place).await,
             Err(refusal) => socket.end(refusal).await,
         }
     };
@@ -88,7 +94,7 @@ pub async fn open(
 }
 
 /// Decides who may talk where; a refusal is the reason the socket is closed with.
-async fn admit(app: &App, caller: Anyone, query: &OpenQuery) -> Outcome<Result<Talk, Farewell>> {
+async fn admit(app: &App, caller: Anyone, query: &OpenQuery) -> Outcome<Result<(Talk, SocketPlace), Farewell>> {
     let refuse = |code: u16, reason: &str| Ok(Err(Farewell::because(CloseCode::Other(code), reason)));
     let Some(person) = caller.0 else {
         return refuse(4401, "authentication is required");
@@ -99,15 +105,18 @@ async fn admit(app: &App, caller: Anyone, query: &OpenQuery) -> Outcome<Result<T
     if user_id != person.user_id {
         return refuse(4403, "user_id is not yours");
     }
+    let Ok(place) = app.limits.open_socket(user_id).await else {
+        return refuse(4429, "you have too many sockets open");
+    };
     // Clients that build the address from a form leave `session_id=` behind.
     let Some(session_id) = query.session_id.as_deref().filter(|text| !text.is_empty()) else {
-        return Ok(Ok(conversation::announce(app, user_id).await));
+        return Ok(Ok((conversation::announce(app, user_id).await, place)));
     };
     let Ok(session_id) = session_id.parse::<ConversationId>() else {
         return refuse(4404, "there is no such session");
     };
     match conversation::get(app, user_id, session_id).await {
-        Ok(talk) => Ok(Ok(talk)),
+        Ok(talk) => Ok(Ok((talk, place))),
         Err(problem) if problem.code() == conversation::NOT_FOUND.code => refuse(4404, "there is no such session"),
         Err(problem) => Err(problem),
     }

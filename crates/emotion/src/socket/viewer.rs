@@ -1,17 +1,28 @@
-//! One open socket: reads what the client says and shows it the reply.
+//! One open socket: reads what the client says and shows it the replies of its conversation, one after the other.
+
+use std::collections::VecDeque;
 
 use chassis::{
     problem::Problem,
-    socket::{CloseCode, ErrorView, Farewell, Heard, Socket, TEXT_ONLY},
+    socket::{CloseCode, Farewell, Heard, Socket, TEXT_ONLY},
 };
-use domain::{companion::NOTICE, ids::ConversationId, locale::Locale};
+use domain::{
+    ids::{ConversationId, StepId, UserId},
+    locale::Locale,
+};
 
-use super::frames::{ClientFrame, INTERRUPTED, ServerFrame, Wish};
+use super::{
+    dialect::{Dialect, Frame},
+    frames::{ClientFrame, INTERRUPTED, Said, TypedFrame, Wish},
+};
 use crate::{
     app::App,
-    conversation::Talk,
-    reply::{self, Draft, End, Event, Reply, Started},
-    step::BUSY,
+    conversation::{
+        Talk,
+        end::{self, EndRequest, Notes},
+    },
+    limit::SocketPlace,
+    reply::{self, Draft, Event, Live, Opening, Reply, Room, Started},
 };
 
 struct Viewer {
@@ -19,93 +30,246 @@ struct Viewer {
     socket: Socket,
     talk: Talk,
     locale: Locale,
-    running: Option<Reply>,
+    dialect: Dialect,
+    room: Room,
+    showing: Option<Showing>,
+    waiting: VecDeque<Showing>,
+    /// The replies that were put in line last.
+    known: VecDeque<(StepId, i32)>,
 }
 
-/// Serves a socket to its end.
-pub(super) async fn serve(app: App, socket: Socket, talk: Talk, locale: Locale) {
-    let _counted = Open::new();
-    let mut viewer = Viewer { app, socket, talk, locale, running: None };
-    if let Err(farewell) = viewer.converse().await {
-        viewer.socket.end(farewell).await;
+/// Replies that a socket remembers to know: more than can begin before it is told of them.
+const KNOWN_MAX: usize = 16;
+
+/// A reply on this socket.
+struct Showing {
+    reply: Reply,
+    is_duplicate: bool,
+    has_begun: bool,
+}
+
+impl Showing {
+    const fn new(reply: Reply, is_duplicate: bool) -> Self {
+        Self { reply, is_duplicate, has_begun: false }
     }
 }
 
+/// Serves a socket to its end.
+pub(super) async fn serve(app: App, socket: Socket, talk: Talk, locale: Locale, place: SocketPlace) {
+    let _counted = Open::new();
+    let room = app.replies.enter(ConversationId(talk.conversation.id));
+    let (showing, waiting, known) = (None, VecDeque::new(), VecDeque::new());
+    let mut viewer = Viewer { app, socket, talk, locale, dialect: Dialect::default(), room, showing, waiting, known };
+    if let Err(farewell) = viewer.converse().await {
+        viewer.socket.end(farewell).await;
+    }
+    drop(place);
+}
+
 impl Viewer {
+    const fn session_id(&self) -> ConversationId {
+        ConversationId(self.talk.conversation.id)
+    }
+
+    const fn owner(&self) -> UserId {
+        UserId(self.talk.conversation.user_id)
+    }
+
     async fn converse(&mut self) -> Result<(), Farewell> {
-        let session_id = ConversationId(self.talk.conversation.id);
-        self.send(&ServerFrame::Opened { session_id, notice: NOTICE.in_locale(self.locale) }).await?;
+        self.send(self.dialect.opened(self.session_id(), self.locale)).await?;
         let stopping = self.app.ground.lifecycle.stopping();
         loop {
             tokio::select! {
                 () = stopping.cancelled() => return Err(Farewell::restarting()),
                 heard = self.socket.hear() => self.answer(heard?).await?,
-                event = next(&mut self.running) => self.show(event).await?,
+                event = next(&mut self.showing) => self.show(event).await?,
+                live = self.room.next() => self.notice(&live),
+            }
+            if self.showing.is_none() {
+                self.showing = self.waiting.pop_front();
             }
         }
     }
 
     /// Handles a frame of the client.
     async fn answer(&mut self, heard: Heard) -> Result<(), Farewell> {
-        let Heard::Text(text) = heard else { return self.error(&TEXT_ONLY.into()).await };
+        let Heard::Text(text) = heard else { return self.error(&TEXT_ONLY.into(), None).await };
         match ClientFrame::read(&text) {
-            Ok(Wish::Say(message)) => self.say(message).await,
-            Ok(Wish::Nothing) => Ok(()),
-            Err(problem) => self.error(&problem).await,
+            Ok(Wish::Say(said)) => self.say(said).await,
+            Ok(Wish::Open) => {
+                self.dialect = Dialect::Typed;
+                self.send(self.dialect.opened(self.session_id(), self.locale)).await
+            }
+            Ok(Wish::Stop(step)) => self.stop(step).await,
+            Ok(Wish::Resume(step, seen)) => self.resume(step, seen).await,
+            Ok(Wish::Ping) => self.send(self.dialect.only_typed(&TypedFrame::Pong)).await,
+            Ok(Wish::Close(request)) => self.close(request).await,
+            Err(problem) => self.error(&problem, None).await,
         }
     }
 
     /// Says something in the conversation; its reply is shown from then on.
-    async fn say(&mut self, message: domain::companion::Message) -> Result<(), Farewell> {
-        if self.running.is_some() {
-            return self.error(&BUSY.into()).await;
-        }
-        let draft = Draft { talk: self.talk.clone(), message, insight_tag: None, locale: self.locale, attempt: None };
+    async fn say(&mut self, said: Said) -> Result<(), Farewell> {
+        let Said { message, client_msg_id, country } = said;
+        let opening = Opening::of(&message, self.locale, country.as_deref());
+        let is_card_shown = self.show_card_first(&opening).await?;
+        let draft = Draft { country, client_msg_id, ..Draft::new(self.talk.clone(), message, self.locale) };
         match reply::start(&self.app, draft).await {
-            Ok(Started::Now(reply)) => {
+            Ok(Started::Now(mut reply)) => {
                 self.talk.is_written = true;
-                self.running = Some(reply);
+                reply.skip(u32::from(is_card_shown));
+                self.line_up(reply, false);
+            }
+            Ok(Started::Again(mut reply)) => {
+                reply.skip(u32::from(is_card_shown));
+                // Who looks at it already goes on looking.
+                if self.showing.as_ref().is_none_or(|shown| shown.reply.step().id != reply.step().id) {
+                    self.line_up(reply, true);
+                }
             }
             // Only a repeated idempotency key leads here, and a message over the socket has none.
             Ok(Started::Before(_)) => {}
             Err(problem) => {
                 problem.log();
-                self.error(&problem).await?;
+                // Nothing is kept of a refused message, and still nobody in danger goes without the card.
+                if let Some(card) = opening.text().filter(|_| !is_card_shown) {
+                    self.send(self.dialect.piece(&card, None, None, opening.safety().as_ref())).await?;
+                }
+                self.error(&problem, None).await?;
             }
         }
         Ok(())
     }
 
-    /// Shows what the reply has brought.
-    async fn show(&mut self, event: Event) -> Result<(), Farewell> {
-        match event {
-            Event::Piece(piece) => self.send(&ServerFrame::Token { token: &piece }).await,
-            Event::Ended(end) => match (self.running.take(), end) {
-                (Some(reply), End::Complete) => {
-                    let (step_id, created_at) = (reply.step_id(), reply.created_at().into());
-                    self.send(&ServerFrame::Done { done: true, step_id, created_at }).await
-                }
-                _ => self.error(&INTERRUPTED.into()).await,
-            },
+    /// Shows the card before anything is asked of anybody, and returns whether it did. It is the first piece of the reply
+    /// that comes. In the typed dialect a piece belongs to a step that has begun, so there it waits for that.
+    async fn show_card_first(&mut self, opening: &Opening) -> Result<bool, Farewell> {
+        let (Dialect::Document, Some(card)) = (self.dialect, opening.text()) else { return Ok(false) };
+        // Between the pieces of another reply it has no place.
+        let seq = (self.showing.is_none() && self.waiting.is_empty()).then_some(1);
+        self.send(self.dialect.piece(&card, seq, None, opening.safety().as_ref())).await?;
+        Ok(true)
+    }
+
+    fn line_up(&mut self, reply: Reply, is_duplicate: bool) {
+        let step = reply.step();
+        if self.known.len() >= KNOWN_MAX {
+            self.known.pop_front();
+        }
+        self.known.push_back((step.id, step.attempt));
+        self.waiting.push_back(Showing::new(reply, is_duplicate));
+    }
+
+    /// Takes note of a reply that has begun in the conversation, whoever asked for it.
+    fn notice(&mut self, live: &Live) {
+        let step = live.step();
+        self.talk.is_written = true;
+        if !self.known.contains(&(step.id, step.attempt)) {
+            self.line_up(live.view(0), false);
         }
     }
 
-    async fn error(&mut self, problem: &Problem) -> Result<(), Farewell> {
-        self.send(&ServerFrame::Error { error: ErrorView::new(problem, self.locale) }).await
+    async fn stop(&mut self, step: Option<StepId>) -> Result<(), Farewell> {
+        let shown = self.showing.as_ref().map(|shown| shown.reply.step().id);
+        let stopped = async {
+            let id = match step.or(shown) {
+                Some(id) => id,
+                None => reply::newest(&self.app, self.owner(), self.session_id()).await?,
+            };
+            let (stopped, status) = reply::stop(&self.app, self.owner(), id).await?;
+            Ok::<_, Problem>((id, stopped, status))
+        };
+        match stopped.await {
+            Ok((id, stopped, status)) => self.send(self.dialect.stopped(id, stopped, status)).await,
+            Err(problem) => self.error(&problem, None).await,
+        }
     }
 
-    async fn send(&mut self, frame: &ServerFrame<'_>) -> Result<(), Farewell> {
-        let Ok(text) = serde_json::to_string(frame) else {
-            return Err(Farewell::because(CloseCode::Error, "unexpected error"));
+    /// Shows a reply again from a piece on, in the place of what is shown of it now.
+    async fn resume(&mut self, step: Option<StepId>, seen: u32) -> Result<(), Farewell> {
+        let resumed = async {
+            let id = match step {
+                Some(id) => id,
+                None => reply::newest(&self.app, self.owner(), self.session_id()).await?,
+            };
+            reply::resume(&self.app, self.owner(), id, seen).await
         };
-        self.socket.send(text).await
+        match resumed.await {
+            Ok(reply) => {
+                let id = reply.step().id;
+                self.showing.take_if(|shown| shown.reply.step().id == id);
+                self.waiting.retain(|shown| shown.reply.step().id != id);
+                self.line_up(reply, false);
+                Ok(())
+            }
+            Err(problem) => self.error(&problem, None).await,
+        }
+    }
+
+    /// Ends the conversation, and the socket.
+    async fn close(&mut self, request: EndRequest) -> Result<(), Farewell> {
+        let ended = async {
+            let notes = Notes::try_from(request)?;
+            end::finish(&self.app, &self.talk, notes, self.locale).await
+        };
+        match ended.await {
+            Ok(_ended) => {
+                self.send(self.dialect.only_typed(&TypedFrame::CloseOk)).await?;
+                Err(Farewell::because(CloseCode::Normal, "the session has ended"))
+            }
+            Err(problem) => self.error(&problem, None).await,
+        }
+    }
+
+    /// Shows what a reply has brought.
+    async fn show(&mut self, event: Event) -> Result<(), Farewell> {
+        let Some(shown) = &mut self.showing else { return Ok(()) };
+        let (step, about) = (shown.reply.step(), shown.reply.about());
+        if !std::mem::replace(&mut shown.has_begun, true) {
+            let begins = self.dialect.begins(step, &about, shown.is_duplicate);
+            send(&mut self.socket, begins).await?;
+        }
+        match event {
+            Event::Piece(seq, piece) => {
+                // The card is the first piece of the reply that it opens.
+                let safety = about.safety.as_ref().filter(|_| seq == 1);
+                send(&mut self.socket, self.dialect.piece(&piece, Some(seq), Some(step.id), safety)).await
+            }
+            Event::Ended(end) => {
+                let (seq, is_duplicate) = (shown.reply.seen(), shown.is_duplicate);
+                self.showing = None;
+                if end == reply::End::Interrupted {
+                    self.error(&INTERRUPTED.into(), Some(step.id)).await?;
+                }
+                self.send(self.dialect.ended(step, &about, end, seq, is_duplicate)).await?;
+                if about.suggests_closing && end == reply::End::Complete {
+                    self.send(self.dialect.only_typed(&TypedFrame::SuggestClose)).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn error(&mut self, problem: &Problem, step: Option<StepId>) -> Result<(), Farewell> {
+        self.send(self.dialect.error(problem, self.locale, step)).await
+    }
+
+    async fn send(&mut self, frame: Frame) -> Result<(), Farewell> {
+        send(&mut self.socket, frame).await
+    }
+}
+
+async fn send(socket: &mut Socket, frame: Frame) -> Result<(), Farewell> {
+    match frame? {
+        Some(text) => socket.send(text).await,
+        None => Ok(()),
     }
 }
 
 /// Waits for the next event of a reply, for ever when there is none.
-async fn next(running: &mut Option<Reply>) -> Event {
-    match running {
-        Some(reply) => reply.next().await,
+async fn next(showing: &mut Option<Showing>) -> Event {
+    match showing {
+        Some(shown) => shown.reply.next().await,
         None => std::future::pending().await,
     }
 }

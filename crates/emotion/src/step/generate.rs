@@ -13,7 +13,7 @@ use chassis::{
 use domain::{
     companion::{Message, parse_note},
     fault::{Violations, common},
-    ids::{ConversationId, StepId},
+    ids::{ConversationId, StepId, UserId},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -22,7 +22,7 @@ use super::{StepView, store};
 use crate::{
     app::App,
     conversation,
-    reply::{self, Draft, Started},
+    reply::{self, Draft, Opening, Started},
 };
 
 /// Most characters of an insight tag.
@@ -109,24 +109,50 @@ pub async fn generate(
 ) -> Outcome<HttpResponse> {
     let request = body.into_inner();
     let owner = person.0.user_id;
-    let attempt = Attempt::new(owner, "POST /emotion/steps/generate", key, &request)?;
+    let asked = serde_json::to_value(&request).map_err(Problem::unexpected)?;
     let session_id = request.session_id;
+    let (max_tokens, temperature) = (request.max_completion_tokens, request.temperature);
     let Said { message, insight_tag } = Said::try_from(request)?;
     let talk = conversation::get(&app, owner, session_id).await?;
-    let draft = Draft { talk, message, insight_tag, locale: language.0, attempt: Some(attempt) };
-    let id = match reply::start(&app, draft).await? {
-        Started::Now(mut reply) => {
+    let attempt = attempt(&app, owner, key, &asked).await?;
+    let opening = Opening::of(&message, language.0, None);
+    let draft =
+        Draft { insight_tag, max_tokens, temperature, attempt: Some(attempt), ..Draft::new(talk, message, language.0) };
+    let started = reply::start(&app, draft).await;
+    // Nothing is kept of a refused message, and still nobody in danger goes without the card.
+    let id = match started.map_err(|problem| with_card(problem, &opening))? {
+        Started::Now(mut reply) | Started::Again(mut reply) => {
             reply.ended().await;
-            reply.step_id()
+            reply.step().id
         }
         Started::Before(id) => id,
     };
-    Ok(HttpResponse::Ok().json(finished(&app, id).await?))
+    Ok(HttpResponse::Ok().json(finished(&app, owner, id).await?))
 }
 
-async fn finished(app: &App, id: StepId) -> Outcome<StepView> {
+/// Describes the use of an idempotency key. A bare digest of what was said would tell it to whoever guesses.
+async fn attempt(app: &App, owner: UserId, key: IdempotencyKey, asked: &serde_json::Value) -> Outcome<Attempt> {
+    let fingerprint = match key.0 {
+        Some(_) => {
+            let mut conn = app.ground.pg.conn().await?;
+            app.vault.open_for(&mut conn, owner).await?.fingerprint(asked)?
+        }
+        None => String::new(),
+    };
+    Attempt::new(owner, "POST /emotion/steps/generate", key, &fingerprint)
+}
+
+fn with_card(problem: Problem, opening: &Opening) -> Problem {
+    match (opening.safety(), opening.text()) {
+        (Some(safety), Some(text)) => problem.with("safety", safety).with("safety_text", text),
+        _ => problem,
+    }
+}
+
+async fn finished(app: &App, owner: UserId, id: StepId) -> Outcome<StepView> {
     let mut conn = app.ground.pg.conn().await?;
-    let step = store::find(&mut conn, id).await?.ok_or_else(|| Problem::from(common::NOT_FOUND))?;
+    let vault = app.vault.read_for(&mut conn, owner).await?;
+    let step = store::find(&mut conn, &vault, id).await?.ok_or_else(|| Problem::from(common::NOT_FOUND))?;
     if step.status().is_running() {
         return Err(common::IDEMPOTENCY_IN_PROGRESS.into());
     }

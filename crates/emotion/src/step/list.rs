@@ -9,12 +9,13 @@ use chassis::{
     principal::Person,
     problem::{Outcome, ProblemView},
 };
+use diesel_async::AsyncPgConnection;
 use domain::{ids::ConversationId, page::Limit};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{StepView, store};
-use crate::{app::App, conversation};
+use crate::{app::App, conversation, vault::PersonVault};
 
 /// Steps of one answer; a step may hold 8 KiB of words and its reply.
 const LIMIT: i64 = 500;
@@ -50,7 +51,10 @@ pub async fn list(
     let talk = conversation::get(&app, person.0.user_id, id.into_inner()).await?;
     let id = ConversationId(talk.conversation.id);
     let mut conn = app.ground.pg.conn().await?;
-    let mut found = store::list_of(&mut conn, id, limit, query.cursor.unwrap_or_default()).await?;
+    let after = query.cursor.unwrap_or_default();
+    let page =
+        async |conn: &mut AsyncPgConnection, vault: &PersonVault| store::list_of(conn, vault, id, limit, after).await;
+    let mut found = app.vault.read(&mut conn, person.0.user_id, page).await?;
     let total = store::count_of(&mut conn, id).await?;
     let rows = usize::try_from(limit.rows()).unwrap_or_default();
     let more = found.len() > rows;

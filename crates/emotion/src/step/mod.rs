@@ -5,19 +5,24 @@
 //! being written at any time.
 
 pub mod generate;
+pub mod kept;
 pub mod list;
+mod row;
+pub mod stop;
 pub mod store;
 
 use actix_web::web::{self, ServiceConfig};
 use domain::{
     companion::StepStatus,
     fault::{Fault, Kind},
+    feeling::{self, Feeling},
     time::Instant,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+pub(crate) use row::StepRow;
 pub use store::Step;
 
 /// A reply of the same conversation is still being written.
@@ -31,7 +36,14 @@ pub const BUSY: Fault = Fault::new(
 /// Mounts the routes of steps.
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(web::resource("/emotion/steps/generate").post(generate::generate))
-        .service(web::resource("/emotion/steps/{session_id}").get(list::list));
+        .service(web::resource("/emotion/steps/{session_id}").get(list::list))
+        .service(web::resource("/emotion/steps/{step_id}/stop").post(stop::stop));
+}
+
+/// Returns the feeling of a step: as it was judged, or by its words as long as it was not.
+pub fn feeling_of(step: &Step) -> Option<Feeling> {
+    let judged = step.emotion.clone().and_then(|emotion| serde_json::from_value(emotion).ok());
+    judged.or_else(|| feeling::read(&step.user_input))
 }
 
 /// One turn, as the conversation's owner sees it.

@@ -1,25 +1,44 @@
 //! `maru-emotion` over real HTTP and WebSockets, with a database of its own in every test.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
+mod endings;
 mod faults;
+mod limits;
 mod logs;
+mod memo_service;
+mod dialects;
+mod model;
 mod person;
+mod process;
+mod prompt;
+mod replicas;
 mod replies;
+mod resume;
 mod rest;
+mod retention;
+mod safety;
 mod schema;
 mod sockets;
+mod summaries;
+mod vault;
 
 use std::{sync::Arc, time::Duration};
 
-use chassis::socket::Patience;
+use chassis::{peers::Urls, socket::Patience};
 use domain::principal::Service;
 use emotion::{
-    companion::{Companion, OfflineCompanion, Pieces, Prompt},
-    config::EmotionConfig,
+    companion::{Companion, Finish, ModelConfig, OfflineCompanion, Piece, Pieces, Prompt},
+    context::InstructionsConfig,
+    config::{EmotionConfig, ServicesConfig},
+    limit::LimitConfig,
+    reply::ReplyConfig,
+    retention::RetentionConfig,
+    vault::VaultConfig,
 };
 use futures_util::{StreamExt, stream};
+use secrecy::SecretString;
 use serde_json::{Value, json};
-use testkit::{Socket, Stage, TestApp, TestClient};
+use testkit::{Socket, Stage, TestApp, TestClient, openai::OpenAiServer};
 use tokio::sync::Semaphore;
 
 /// Sets the stage and serves `maru-emotion` with the offline companion, which does not pause.
@@ -36,7 +55,44 @@ pub async fn start_with(companion: Arc<dyn Companion>, patience: Patience) -> (S
 
 /// The configuration of a test's `maru-emotion`.
 pub fn config(stage: &Stage) -> EmotionConfig {
-    EmotionConfig { base: stage.base_config(), port: 0 }
+    EmotionConfig {
+        base: stage.base_config(),
+        port: 0,
+        vault: VaultConfig::default(),
+        // Tests of limits set their own.
+        limits: LimitConfig { messages_per_minute: 10_000, sockets_per_user: 100, ..LimitConfig::default() },
+        model: model(None),
+        instructions: InstructionsConfig::default(),
+        replies: ReplyConfig::default(),
+        retention: RetentionConfig::default(),
+        signing: stage.signing_config(),
+        services: ServicesConfig { memo_urls: Urls(vec!["http://127.0.0.1:1".parse().unwrap()]) },
+    }
+}
+
+/// The configuration of a model at `url`, with patience for a test; without one, that of a machine without a model.
+pub fn model(url: Option<String>) -> ModelConfig {
+    ModelConfig {
+        openai_api_key: url.as_ref().map(|_| SecretString::from("sk-test")),
+        openai_base_url: url.unwrap_or_else(|| "https://api.openai.com/v1".to_owned()).parse().unwrap(),
+        openai_model: "scripted".to_owned(),
+        openai_fallback_model: None,
+        openai_context_tokens: None,
+        openai_max_tokens: 1_024,
+        openai_max_tokens_parameter: "max_tokens".to_owned(),
+        openai_connect_timeout_ms: 1_000,
+        openai_first_token_timeout_ms: 1_500,
+        openai_idle_timeout_ms: 1_500,
+        openai_retry_after_max_ms: 1_200,
+    }
+}
+
+/// Serves `maru-emotion` with a model that follows scripts.
+pub async fn start_scripted() -> (Stage, TestApp, OpenAiServer) {
+    let (server, stage) = (OpenAiServer::start(), Stage::new(Service::Emotion, emotion::app::MIGRATIONS).await);
+    let config = EmotionConfig { model: model(Some(server.url())), ..config(&stage) };
+    let app = stage.serve(emotion::build(config, stage.clock.clone()).unwrap());
+    (stage, app, server)
 }
 
 /// Says its words one by one, each only when it is let.
@@ -74,9 +130,10 @@ impl Companion for Prompted {
                 let permits = permits.clone();
                 async move {
                     permits.acquire().await.unwrap().forget();
-                    Ok(word)
+                    Ok(Piece::Text(word))
                 }
             })
+            .chain(stream::iter([Ok(Piece::Over(Finish::default()))]))
             .boxed()
     }
 }

@@ -45,7 +45,10 @@ async fn left_of(stage: &Stage, person: UserId) -> i64 {
     let count = format!(
         "SELECT (SELECT count(*) FROM emotion_sessions WHERE user_id = '{person}') \
          + (SELECT count(*) FROM emotion_steps t JOIN emotion_sessions s ON s.id = t.session_id \
-            WHERE user_id = '{person}') \
+            WHERE s.user_id = '{person}') \
+         + (SELECT count(*) FROM person_keys WHERE user_id = '{person}') \
+         + (SELECT count(*) FROM emotion_prompts WHERE user_id = '{person}') \
+         + (SELECT count(*) FROM emotion_usage WHERE user_id = '{person}') \
          + (SELECT count(*) FROM idempotency_keys WHERE user_id = '{person}') AS number"
     );
     number(stage, &count).await
@@ -73,7 +76,7 @@ async fn only_the_auth_service_may_ask_about_a_person() {
         caller.delete(&own).await.assert_problem(404, "not_found");
     }
     app.without_token().delete(&own).await.assert_problem(401, "unauthenticated");
-    assert_eq!(left_of(&stage, kim.user_id).await, 3);
+    assert_eq!(left_of(&stage, kim.user_id).await, 5);
     let document = app.without_token().get("/openapi.json").await.assert_status(200);
     assert!(!String::from_utf8(document.body).unwrap().contains("/internal/"));
 }
@@ -94,7 +97,33 @@ async fn an_export_shows_what_was_said_and_nothing_of_others() {
     assert_eq!(said[0]["session_id"], json!(session_id));
     assert!(said[0]["finished_at"].as_str().unwrap().ends_with('Z'), "{said:?}");
     let nobody = export(&app, UserId(uuid::Uuid::nil())).await.data;
-    assert_eq!(nobody, json!({ "conversations": [], "steps": [], "truncated": false }));
+    assert_eq!(
+        nobody,
+        json!({
+            "conversations": [], "steps": [], "summary_cards": [], "prompts": [], "usage": [], "truncated": false
+        })
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_holds_cards_and_prompts_as_they_were_written() {
+    let (_stage, app) = start().await;
+    let kim = app.as_user();
+    let session_id = a_talk(&kim).await;
+    for prompt in ["천천히", "짧게"] {
+        kim.put("/emotion/prompt", json!({ "prompt": prompt })).await.assert_status(200);
+    }
+    let card = kim.get(&format!("/emotion/sessions/{session_id}/summary")).await.assert_status(200);
+    let data = export(&app, kim.user_id).await.data;
+    let cards = data["summary_cards"].as_array().unwrap();
+    assert_eq!((cards.len(), &cards[0]["title"]), (1, &card.json["title"]));
+    assert_eq!((&cards[0]["session_id"], &cards[0]["memo_id"]), (&json!(session_id), &json!(null)));
+    let prompts: Vec<_> = data["prompts"].as_array().unwrap().iter().map(|row| row["prompt"].clone()).collect();
+    assert_eq!(prompts, ["짧게", "천천히"]);
+    assert!(data["prompts"][0]["retired_at"].is_null() && data["prompts"][1]["retired_at"].is_string());
+    assert_eq!(data["usage"][0]["messages"], 1);
+    let erased = erase(&app, kim.user_id).await;
+    assert_eq!((erased.is_finished, erased.erased.get("prompts")), (true, Some(&2)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -106,9 +135,12 @@ async fn an_erasure_leaves_nothing_of_the_person_and_everything_of_others() {
     let before = export(&app, lee.user_id).await.data;
     let first = erase(&app, kim.user_id).await;
     assert_eq!((first.service, first.is_finished), (Service::Emotion, true));
-    assert_eq!(json!(first.erased), json!({ "conversations": 1, "steps": 1, "idempotency_keys": 1 }));
+    assert_eq!(
+        json!(first.erased),
+        json!({ "encryption_keys": 1, "conversations": 1, "steps": 1, "usage_days": 1, "idempotency_keys": 1 })
+    );
     assert_eq!(left_of(&stage, kim.user_id).await, 0);
-    assert_eq!((left_of(&stage, lee.user_id).await, export(&app, lee.user_id).await.data), (3, before));
+    assert_eq!((left_of(&stage, lee.user_id).await, export(&app, lee.user_id).await.data), (5, before));
     let again = erase(&app, kim.user_id).await;
     assert_eq!((again.is_finished, again.erased.len()), (true, 0));
 }
@@ -158,13 +190,13 @@ async fn a_large_account_takes_several_calls_and_is_shown_whole() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reply_that_is_being_written_ends_and_brings_nothing_back() {
-    let companion = Prompted::new(&["듣고 ", "있어요."]);
+    let companion = Prompted::new(&["ㄱ ", "ㄴ"]);
     let (stage, app) = start_with(companion.clone(), Patience::default()).await;
     let kim = app.as_user();
     let (mut socket, session_id) = open(&kim, None).await;
-    say(&mut socket, "오늘은 힘들었어").await;
+    say(&mut socket, "안녕하세요").await;
     companion.let_say(1);
-    assert_eq!(socket.next_json().await, json!({ "token": "듣고 " }));
+    assert_eq!(socket.next_json().await["token"], "ㄱ ");
     assert_eq!(steps(&kim, &session_id).await[0]["status"], "streaming");
 
     assert!(erase(&app, kim.user_id).await.is_finished);

@@ -17,7 +17,7 @@ const PUT: Methods = Methods::PUT;
 const DELETE: Methods = Methods::DELETE;
 
 pub(super) const ROUTES: &[Route] = &[
-    on(POST, "/emotion/sessions", Person),
+    on(GET.and(POST), "/emotion/sessions", Person),
     on(GET.and(DELETE), "/emotion/sessions/{id}", Person),
     on(GET, "/emotion/sessions/user/{user_id}", Person),
     // Ending a conversation and asking for its card both may let the model write.
@@ -27,6 +27,8 @@ pub(super) const ROUTES: &[Route] = &[
     on(POST, "/emotion/sessions/{id}/summary/memo", Person).patience(LONG),
     on(POST, "/emotion/steps/generate", Person).patience(LONG),
     on(GET, "/emotion/steps/{session_id}", Person),
+    on(POST, "/emotion/steps/{id}/stop", Person),
     on(GET.and(PUT).and(DELETE), "/emotion/prompt", Person),
+    on(GET, "/emotion/safety/protocol", Optional),
     on(GET, "/ws/emotion", Optional).kind(Kind::Socket),
 ];

@@ -27,6 +27,7 @@ pub(super) const ROUTES: &[Route] = &[
     on(GET.and(DELETE), "/memo/{id}", Person),
     on(PUT, "/memo/{id}", Person).body(FORM_BODY).patience(UPLOAD),
     on(POST, "/memo/{id}/restore", Person),
+    on(GET, "/memo/{id}/revisions", Person),
     on(POST, "/memo/{id}/attachments", Person),
     on(GET, "/memo/{id}/attachments/{aid}", Person),
     on(POST, "/memo/{id}/attachments/{aid}/complete", Person),

@@ -116,6 +116,7 @@ const CONTRACT: &[(&str, &str, &str, bool)] = &[
     ("GET", "/socket.io/", "ticketing", true),
     ("POST", "/socket.io/", "ticketing", true),
     ("POST", "/emotion/sessions", "emotion", false),
+    ("GET", "/emotion/sessions", "emotion", false),
     ("GET", "/emotion/sessions/s1", "emotion", false),
     ("DELETE", "/emotion/sessions/s1", "emotion", false),
     ("GET", "/emotion/sessions/user/u1", "emotion", false),
@@ -125,6 +126,8 @@ const CONTRACT: &[(&str, &str, &str, bool)] = &[
     ("POST", "/emotion/sessions/s1/summary/memo", "emotion", false),
     ("POST", "/emotion/steps/generate", "emotion", false),
     ("GET", "/emotion/steps/s1", "emotion", false),
+    ("POST", "/emotion/steps/s1/stop", "emotion", false),
+    ("GET", "/emotion/safety/protocol", "emotion", true),
     ("GET", "/emotion/prompt", "emotion", false),
     ("PUT", "/emotion/prompt", "emotion", false),
     ("DELETE", "/emotion/prompt", "emotion", false),
@@ -140,6 +143,7 @@ const CONTRACT: &[(&str, &str, &str, bool)] = &[
     ("GET", "/memo/daily", "memo", false),
     ("GET", "/memo/tags", "memo", false),
     ("POST", "/memo/m1/restore", "memo", false),
+    ("GET", "/memo/m1/revisions", "memo", false),
 ];
 
 fn method(name: &str) -> Method {

@@ -2,13 +2,16 @@
 
 use chassis::problem::Outcome;
 use chrono::TimeDelta;
-use domain::demo;
+use domain::{demo, ids::UserId};
 use serde_json::json;
 use uuid::{Uuid, uuid};
 
 use crate::{
     app::App,
-    memos::store::{self, NewMemo},
+    memos::{
+        create::Draft,
+        store::{self, NewMemo},
+    },
 };
 
 /// Ids are fixed, so that a second run finds what the first one wrote.
@@ -30,16 +33,14 @@ pub(super) async fn run(app: &App) -> Outcome<()> {
     let mut written_at = app.ground.clock.now();
     let mut memos = Vec::new();
     for (id, content, tags) in MEMOS {
-        memos.push(NewMemo {
-            id,
-            user_id: demo::USER.id,
+        let draft = Draft {
             content: content.to_owned(),
             tags: tags.iter().map(|&tag| tag.to_owned()).collect(),
             category: None,
+            session_id: None,
             metadata: json!({}),
-            created_at: written_at,
-            updated_at: written_at,
-        });
+        };
+        memos.push(NewMemo::new(id, UserId(demo::USER.id), draft, written_at));
         // One below the other in the list.
         written_at -= TimeDelta::minutes(1);
     }

@@ -12,15 +12,17 @@ use chassis::{
 use diesel_async::AsyncConnection;
 use domain::{
     fault::Violations,
-    ids::UserId,
+    ids::FocusId,
     memo::{check_metadata, parse_content, parse_label, parse_tags},
+    principal::Principal,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
 use super::{
-    MemoView,
+    MemoView, focus,
+    precondition::tagged,
     store::{self, NewMemo},
 };
 use crate::app::App;
@@ -30,22 +32,31 @@ use crate::app::App;
 #[serde(deny_unknown_fields)]
 pub struct CreateMemoRequest {
     /// 1-100,000 characters.
-    content: String,
+    pub(super) content: String,
     /// At most 50, each of 1-50 characters.
     #[serde(default)]
-    tags: Vec<String>,
+    pub(super) tags: Vec<String>,
     /// What it is about, 1-50 characters.
-    category: Option<String>,
+    pub(super) category: Option<String>,
+    /// The focus session it is written in, one of the person's own.
+    pub(super) session_id: Option<String>,
     /// Free fields: an object of at most 64 KiB, 8 levels and 200 keys.
     #[schema(value_type = Option<Object>)]
-    metadata: Option<serde_json::Value>,
+    pub(super) metadata: Option<serde_json::Value>,
 }
 
-struct Draft {
-    content: String,
-    tags: Vec<String>,
-    category: Option<String>,
-    metadata: serde_json::Value,
+/// A memo whose fields were judged, all but whose the focus session is.
+pub(crate) struct Draft {
+    /// The text.
+    pub(crate) content: String,
+    /// As they are kept.
+    pub(crate) tags: Vec<String>,
+    /// As it is kept.
+    pub(crate) category: Option<String>,
+    /// What [`focus::check`] is asked about before this is written.
+    pub(crate) session_id: Option<FocusId>,
+    /// An object.
+    pub(crate) metadata: serde_json::Value,
 }
 
 impl TryFrom<CreateMemoRequest> for Draft {
@@ -56,10 +67,11 @@ impl TryFrom<CreateMemoRequest> for Draft {
         let content = parse_content(request.content, &mut violations);
         let tags = parse_tags(&request.tags, &mut violations);
         let category = request.category.and_then(|text| parse_label(&text, "/category", &mut violations));
+        let session_id = request.session_id.and_then(|text| focus::parse(&text, &mut violations));
         let metadata = request.metadata.unwrap_or_else(|| json!({}));
         check_metadata(&metadata, &mut violations);
         match (content, violations.into_result()) {
-            (Some(content), Ok(())) => Ok(Self { content, tags, category, metadata }),
+            (Some(content), Ok(())) => Ok(Self { content, tags, category, session_id, metadata }),
             (_, Err(violations)) => Err(violations),
             // The parser records a violation whenever it returns nothing.
             (None, Ok(())) => Err(Violations::new()),
@@ -78,7 +90,8 @@ impl TryFrom<CreateMemoRequest> for Draft {
         (status = 409, description = "`idempotency_in_progress`", body = ProblemView),
         (status = 413, description = "`too_large`", body = ProblemView),
         (status = 415, description = "`unsupported_media_type`", body = ProblemView),
-        (status = 422, description = "`invalid`, `idempotency_key_reused`", body = ProblemView)
+        (status = 422, description = "`invalid`, `idempotency_key_reused`", body = ProblemView),
+        (status = 503, description = "`unavailable`: the focus session could not be checked", body = ProblemView)
     )
 )]
 pub async fn create(
@@ -89,22 +102,22 @@ pub async fn create(
 ) -> Outcome<HttpResponse> {
     let attempt = Attempt::new(person.0.user_id, "POST /memo", key, &*body)?;
     let draft = Draft::try_from(body.into_inner())?;
-    Ok(write(&app, person.0.user_id, draft, attempt).await?.into())
+    Ok(tagged(write(&app, person.0, draft, attempt).await?.into(), store::FIRST_VERSION))
 }
 
-async fn write(app: &App, owner: UserId, draft: Draft, attempt: Attempt) -> Outcome<Answer> {
-    let now = app.ground.clock.now();
-    let Draft { content, tags, category, metadata } = draft;
-    let new = NewMemo {
-        id: app.ground.clock.uuid(),
-        user_id: owner.0,
-        content,
-        tags,
-        category,
-        metadata,
-        created_at: now,
-        updated_at: now,
-    };
+async fn write(app: &App, person: Principal, draft: Draft, attempt: Attempt) -> Outcome<Answer> {
+    if let Some(session) = draft.session_id {
+        // What was answered before is answered again, whatever has become of the session.
+        let answer = {
+            let mut conn = app.ground.pg.conn().await?;
+            conn.transaction(async |conn| attempt.replay(conn).await).await?
+        };
+        if let Some(answer) = answer {
+            return Ok(answer);
+        }
+        focus::check(app, person, session).await?;
+    }
+    let new = NewMemo::new(app.ground.clock.uuid(), person.user_id, draft, app.ground.clock.now());
     let mut conn = app.ground.pg.conn().await?;
     conn.transaction(async |conn| {
         if let Some(answer) = attempt.replay(conn).await? {

@@ -1,16 +1,30 @@
 //! Memos: text, tags and free metadata of one person. Whoever else asks for one is told that it is not there.
 
 pub mod create;
+pub mod cursor;
+pub mod daily;
+pub mod focus;
+pub mod internal;
+pub mod keys;
 pub mod list;
+pub mod precondition;
 pub mod read;
+pub mod revisions;
+pub mod search;
 pub mod store;
+pub mod tags;
+pub mod trash;
+pub mod update;
+
+use std::collections::HashMap;
 
 use actix_web::{
     HttpResponse,
     http::header,
     web::{self, JsonConfig, ServiceConfig},
 };
-use chassis::edge::json_refused;
+use chassis::{edge::json_refused, problem::Outcome};
+use diesel_async::AsyncPgConnection;
 use domain::{
     fault::{Fault, Kind},
     time::Instant,
@@ -19,8 +33,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use self::precondition::tagged;
 use crate::{
-    attachments::{AttachmentView, store::Attachment},
+    attachments::{
+        AttachmentView,
+        store::{self as attachments, Attachment},
+    },
     storage::ObjectStorage,
 };
 
@@ -34,9 +52,16 @@ const BODY_LIMIT: usize = 1024 * 1024;
 /// Mounts the routes of memos.
 pub fn routes(cfg: &mut ServiceConfig) {
     let body = JsonConfig::default().limit(BODY_LIMIT).error_handler(|error, _req| json_refused(error).into());
-    cfg.service(web::resource(["/memo", "/memo/"]).app_data(body).post(create::create))
+    cfg.service(web::resource("/internal/memos").app_data(body.clone()).post(internal::write))
+        .service(web::resource(["/memo", "/memo/"]).app_data(body.clone()).post(create::create))
         .service(web::resource(["/memo/list", "/memo/list/"]).get(list::list))
-        .service(web::resource("/memo/{memo_id}").get(read::read));
+        .service(web::resource("/memo/daily").get(daily::daily))
+        .service(web::resource(["/memo/tags", "/memo/tags/"]).get(tags::tags))
+        .service(
+            web::resource("/memo/{memo_id}").app_data(body).get(read::read).put(update::update).delete(trash::delete),
+        )
+        .service(web::resource("/memo/{memo_id}/restore").post(trash::restore))
+        .service(web::resource("/memo/{memo_id}/revisions").get(revisions::revisions));
 }
 
 /// A memo as its owner sees it.
@@ -93,6 +118,32 @@ impl MemoView {
             version: memo.version,
         }
     }
+}
+
+/// Shows memos with their files, in the order they come.
+///
+/// # Errors
+/// Returns a problem when the database is away.
+pub(crate) async fn show_all(
+    conn: &mut AsyncPgConnection,
+    memos: Vec<store::Memo>,
+    storage: &ObjectStorage,
+) -> Outcome<Vec<MemoView>> {
+    let ids: Vec<Uuid> = memos.iter().map(|memo| memo.id).collect();
+    let mut files: HashMap<Uuid, Vec<Attachment>> = HashMap::new();
+    for file in attachments::list_ready(conn, &ids).await? {
+        files.entry(file.memo_id).or_default().push(file);
+    }
+    let views = memos.into_iter().map(|memo| {
+        let own = files.remove(&memo.id).unwrap_or_default();
+        MemoView::new(memo, &own, storage)
+    });
+    Ok(views.collect())
+}
+
+/// Answers with a memo and its version.
+pub(crate) fn answer(view: &MemoView) -> HttpResponse {
+    tagged(private(HttpResponse::Ok().json(view)), view.version)
 }
 
 /// Answers with something private that holds presigned URLs: no cache may keep it.

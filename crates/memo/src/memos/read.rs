@@ -10,10 +10,10 @@ use chassis::{
 };
 use domain::ids::MemoId;
 
-use super::{MemoView, private, store};
+use super::{MemoView, answer, store};
 use crate::{app::App, attachments::store as attachments};
 
-/// Shows a memo with its files; their URLs live 15 minutes.
+/// Shows a memo with its files, whose URLs live 15 minutes; `ETag` is its version, for `If-Match`.
 ///
 /// **Permissions**: its owner.
 #[utoipa::path(
@@ -25,5 +25,5 @@ pub async fn read(app: Data<App>, person: Person, memo_id: Path<MemoId>) -> Outc
     let mut conn = app.ground.pg.conn().await?;
     let memo = store::get(&mut conn, person.0.user_id, *memo_id).await?;
     let files = attachments::list_ready(&mut conn, &[memo.id]).await?;
-    Ok(private(HttpResponse::Ok().json(MemoView::new(memo, &files, &app.storage))))
+    Ok(answer(&MemoView::new(memo, &files, &app.storage)))
 }

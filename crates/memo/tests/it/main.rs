@@ -2,15 +2,21 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
 mod attachments;
+mod changes;
+mod daily;
 mod faults;
+mod internal;
 mod memos;
 mod person;
 mod privacy;
 mod schema;
+mod search;
+mod trash;
 mod urls;
 
+use chassis::peers::Urls;
 use domain::principal::Service;
-use memo::config::{MemoConfig, S3Config};
+use memo::config::{MemoConfig, S3Config, ServicesConfig};
 use reqwest::{Response, StatusCode};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -41,6 +47,9 @@ pub fn config(stage: &Stage) -> MemoConfig {
             s3_access_key_id: s3.access_key_id,
             s3_secret_access_key: SecretString::from(s3.secret_access_key),
         },
+        signing: stage.signing_config(),
+        // Nobody is there: whoever needs focus sessions serves some.
+        services: ServicesConfig { session_urls: Urls(vec!["http://127.0.0.1:1".parse().unwrap()]) },
     }
 }
 

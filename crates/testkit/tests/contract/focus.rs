@@ -62,3 +62,24 @@ async fn without_a_person_behind_the_call_or_from_outside_there_is_nothing() {
         room.as_nobody().get(&path).await.assert_problem(404, "not_found");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_memo_is_linked_to_its_owners_focus_session_and_shown_beside_it() {
+    let house = House::open().await;
+    let (kim, lee) = (house.somebody(), house.somebody());
+    let body = json!({ "subject": "글쓰기", "duration": 25, "break_duration": 5 });
+    let session = house.session.as_principal(kim).post("/session", body).await.assert_status(201);
+    let memo = json!({ "content": "집중하며 쓴 메모", "session_id": session.text("/id") });
+    let written = house.memo.as_principal(kim).post("/memo", memo.clone()).await.assert_status(201);
+    assert_eq!(written.text("/session_id"), session.text("/id"));
+    let refused = house.memo.as_principal(lee).post("/memo", memo).await.assert_problem(422, "invalid");
+    assert_eq!(refused.text("/errors/0/pointer"), "/session_id");
+
+    let today = house.clock().now().date_naive();
+    let day = format!("/memo/daily?date={today}&tz=UTC");
+    let kims = house.memo.as_principal(kim).get(&day).await.assert_status(200);
+    assert_eq!(kims.json.get("partial"), Some(&json!(false)), "{}", kims.json);
+    assert_eq!((kims.text("/memos/0/id"), kims.text("/sessions/0/id")), (written.text("/id"), session.text("/id")));
+    let lees = house.memo.as_principal(lee).get(&day).await.assert_status(200);
+    assert_eq!((lees.json.get("memos"), lees.json.get("sessions")), (Some(&json!([])), Some(&json!([]))));
+}

@@ -6,5 +6,6 @@
 
 mod accounts;
 mod focus;
+mod memos;
 mod people;
 mod rooms;

@@ -81,12 +81,9 @@ impl House {
         let ticketing = stage.beside(Service::Ticketing, ticketing::app::MIGRATIONS).await;
         let emotion = stage.beside(Service::Emotion, emotion::app::MIGRATIONS).await;
         let memo = stage.beside(Service::Memo, memo::app::MIGRATIONS).await;
-        Self {
-            session: serve_session(stage),
-            ticketing: serve_ticketing(ticketing),
-            emotion: serve_emotion(emotion),
-            memo: serve_memo(memo),
-        }
+        let session = serve_session(stage);
+        let memo = serve_memo(memo, session.urls());
+        Self { session, ticketing: serve_ticketing(ticketing), emotion: serve_emotion(emotion, memo.urls()), memo }
     }
 
     /// Returns a person nobody has seen before.
@@ -212,13 +209,37 @@ fn serve_ticketing(stage: Stage) -> Room {
     Room { service: Service::Ticketing, stage, app }
 }
 
-fn serve_emotion(stage: Stage) -> Room {
-    let config = emotion::config::EmotionConfig { base: stage.base_config(), port: 0 };
+fn serve_emotion(stage: Stage, memo_urls: Urls) -> Room {
+    let config = emotion::config::EmotionConfig {
+        base: stage.base_config(),
+        port: 0,
+        vault: emotion::vault::VaultConfig::default(),
+        limits: emotion::limit::LimitConfig::default(),
+        // No model: prepared sentences answer.
+        model: emotion::companion::ModelConfig {
+            openai_api_key: None,
+            openai_base_url: "http://127.0.0.1:1/v1".parse().unwrap(),
+            openai_model: "none".to_owned(),
+            openai_fallback_model: None,
+            openai_context_tokens: None,
+            openai_max_tokens: 1_024,
+            openai_max_tokens_parameter: "max_tokens".to_owned(),
+            openai_connect_timeout_ms: 1_000,
+            openai_first_token_timeout_ms: 1_000,
+            openai_idle_timeout_ms: 1_000,
+            openai_retry_after_max_ms: 1_000,
+        },
+        instructions: emotion::context::InstructionsConfig::default(),
+        replies: emotion::reply::ReplyConfig::default(),
+        retention: emotion::retention::RetentionConfig::default(),
+        signing: stage.signing_config(),
+        services: emotion::config::ServicesConfig { memo_urls },
+    };
     let app = stage.serve(emotion::build(config, stage.clock.clone()).unwrap());
     Room { service: Service::Emotion, stage, app }
 }
 
-fn serve_memo(stage: Stage) -> Room {
+fn serve_memo(stage: Stage, session_urls: Urls) -> Room {
     let s3 = testkit::s3();
     let s3 = memo::config::S3Config {
         s3_endpoint: s3.endpoint.parse().unwrap(),
@@ -228,7 +249,13 @@ fn serve_memo(stage: Stage) -> Room {
         s3_access_key_id: s3.access_key_id,
         s3_secret_access_key: SecretString::from(s3.secret_access_key),
     };
-    let config = memo::config::MemoConfig { base: stage.base_config(), port: 0, s3 };
+    let config = memo::config::MemoConfig {
+        base: stage.base_config(),
+        port: 0,
+        s3,
+        signing: stage.signing_config(),
+        services: memo::config::ServicesConfig { session_urls },
+    };
     let app = stage.serve(memo::build(config, stage.clock.clone()).unwrap());
     Room { service: Service::Memo, stage, app }
 }

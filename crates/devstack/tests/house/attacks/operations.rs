@@ -213,16 +213,27 @@ fn focus(things: &Things) -> Vec<Entry> {
 }
 
 fn conversations(things: &Things) -> Vec<Entry> {
-    let Things { user, conversation, .. } = things;
+    let Things { user, conversation, passing_conversation, step, .. } = things;
     let said = json!({ "session_id": conversation, "user_input": "안녕" });
     // The one path whose document names the refusal: a person's id is no secret.
     let of_somebody = Reach::Object { others: 403 };
     vec![
+        public("GET /emotion/safety/protocol", "says how danger is answered"),
         own("POST /emotion/sessions").with(json!({ "topic": "하루" })).works(201),
+        own("GET /emotion/sessions"),
         Entry { reach: of_somebody, ..object("GET /emotion/sessions/user/{user_id}", &[user]) },
         object("GET /emotion/sessions/{session_id}", &[conversation]),
         object("POST /emotion/steps/generate", &[]).with(said),
         object("GET /emotion/steps/{session_id}", &[conversation]),
+        object("POST /emotion/steps/{step_id}/stop", &[step]),
+        own("PUT /emotion/prompt").with(json!({ "prompt": "짧게 말해 줘" })),
+        own("GET /emotion/prompt").or_none(),
+        own("DELETE /emotion/prompt").works(204),
+        object("GET /emotion/sessions/{session_id}/flow", &[conversation]),
+        object("GET /emotion/sessions/{session_id}/summary", &[conversation]),
+        object("POST /emotion/sessions/{session_id}/summary/memo", &[conversation]).works(201),
+        object("POST /emotion/sessions/{session_id}/end", &[passing_conversation]).with(json!({})),
+        object("DELETE /emotion/sessions/{session_id}", &[passing_conversation]).works(204),
         Entry::new("GET /ws/emotion", format!("/ws/emotion?user_id={user}"), Reach::Socket).works(400),
     ]
 }
@@ -233,7 +244,13 @@ fn memos(things: &Things) -> Vec<Entry> {
     vec![
         own("POST /memo").with(json!({ "content": "적어 둔 것" })).works(201),
         Entry { target: format!("/memo/list?{DAYS}"), ..own("GET /memo/list") },
+        Entry { target: "/memo/daily?tz=UTC&date=2026-11-28".to_owned(), ..own("GET /memo/daily") },
+        own("GET /memo/tags"),
         object("GET /memo/{memo_id}", &[memo]),
+        object("PUT /memo/{memo_id}", &[memo]).with(json!({ "category": "생각" })),
+        object("GET /memo/{memo_id}/revisions", &[memo]),
+        object("DELETE /memo/{memo_id}", &[memo]),
+        object("POST /memo/{memo_id}/restore", &[memo]),
         object("POST /memo/{memo_id}/attachments", &[memo]).with(file).works(201),
         object("POST /memo/{memo_id}/attachments/{attachment_id}/complete", &[memo, attachment]),
         object("GET /memo/{memo_id}/attachments/{attachment_id}", &[memo, attachment]),

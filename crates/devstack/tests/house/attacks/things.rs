@@ -21,6 +21,10 @@ pub(super) struct Things {
     /// A focus session.
     pub(super) focus: String,
     pub(super) conversation: String,
+    /// Something that was said in it, and answered.
+    pub(super) step: String,
+    /// Another conversation, which may go.
+    pub(super) passing_conversation: String,
     pub(super) memo: String,
     /// Uploaded, and not yet completed.
     pub(super) attachment: String,
@@ -61,6 +65,9 @@ impl Things {
         let wish = json!({ "subject": said, "duration": 25 });
         let focus = person.post("/session", wish).await.ok(201).text("/id");
         let conversation = person.post("/emotion/sessions", json!({ "topic": said })).await.ok(201).text("/session_id");
+        let talk = json!({ "session_id": conversation, "user_input": said });
+        let step = person.post("/emotion/steps/generate", talk).await.ok(200).text("/step_id");
+        let passing_conversation = person.post("/emotion/sessions", json!({})).await.ok(201).text("/session_id");
         let memo = person.post("/memo", json!({ "content": said, "tags": [email] })).await.ok(201).text("/id");
         let attachment = upload(person, &memo).await;
         let (event, seats) = event_with_seats(person).await;
@@ -85,6 +92,8 @@ impl Things {
             passing,
             focus,
             conversation,
+            step,
+            passing_conversation,
             memo,
             attachment,
             reservation,
@@ -114,6 +123,8 @@ impl Things {
             passing: nothing(9),
             focus: nothing(10),
             conversation: nothing(3),
+            step: nothing(15),
+            passing_conversation: nothing(16),
             memo: nothing(4),
             attachment: nothing(5),
             reservation: nothing(6),
@@ -129,7 +140,7 @@ impl Things {
     }
 
     /// Returns by what an answer would give away that somebody has these things.
-    pub(super) fn traces(&self) -> [&str; 14] {
+    pub(super) fn traces(&self) -> [&str; 16] {
         let Self {
             email,
             user,
@@ -138,6 +149,8 @@ impl Things {
             passing,
             focus,
             conversation,
+            step,
+            passing_conversation,
             memo,
             attachment,
             reservation,
@@ -155,6 +168,8 @@ impl Things {
             passing,
             focus,
             conversation,
+            step,
+            passing_conversation,
             memo,
             attachment,
             reservation,

@@ -1,0 +1,348 @@
+//! One try at an OpenAI-compatible API.
+//!
+//! The client library reads the events; what it cannot be left to is here. Its own retries obey any `Retry-After`, so
+//! requests go through a service of ours that tries once. Its types refuse what many servers send, so chunks are read into
+//! a type that takes it. It holds the stream in a channel without an end, so whoever reads here reads without pause and
+//! counts what comes. It writes what it cannot read into the log, which the telemetry switches off by its name.
+
+use std::{sync::Arc, time::Duration};
+
+use async_openai::{
+    Client, config::OpenAIConfig, error::OpenAIError, middleware::HttpRequestFactory, types::stream::StreamResponse,
+};
+use chassis::problem::{Outcome, Problem};
+use futures_util::StreamExt;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+use url::Url;
+
+use super::{ChatMessage, Finish, Question, Role, config::Limits};
+
+/// Most bytes of a refusal's body that are read to see what it is about.
+const REFUSAL_MAX: usize = 8 * 1024;
+/// Chunks that cannot be read and are passed over; one more ends the reply.
+const BAD_CHUNKS_MAX: u32 = 3;
+/// How much longer the connection waits than we do.
+const READ_MARGIN: Duration = Duration::from_secs(5);
+/// Longest name of a reason that is kept.
+const REASON_MAX: usize = 32;
+
+/// Why a try failed. Nothing in it repeats what anybody wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The key is not accepted.
+    Key,
+    /// The provider asks to be left alone, for this long if it says so.
+    Busy(Option<Duration>),
+    /// The prompt is longer than the model takes.
+    TooLong,
+    /// The request is refused for another reason.
+    Refused(u16),
+    /// The provider is broken.
+    Broken(u16),
+    /// It cannot be reached.
+    Unreachable,
+    /// It does not say anything for too long.
+    Silent,
+    /// It sent what cannot be read.
+    Garbled,
+    /// It ended before its end.
+    Truncated,
+    /// It told of an error in the middle.
+    Told,
+}
+
+impl Failure {
+    /// Returns the name under which it is counted.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Busy(_) => "busy",
+            Self::TooLong => "too_long",
+            Self::Refused(_) => "refused",
+            Self::Broken(_) => "broken",
+            Self::Unreachable => "unreachable",
+            Self::Silent => "silent",
+            Self::Garbled => "garbled",
+            Self::Truncated => "truncated",
+            Self::Told => "told",
+        }
+    }
+
+    /// Returns whether the same request may go well a moment later.
+    pub(super) const fn may_pass(self) -> bool {
+        matches!(
+            self,
+            Self::Busy(_) | Self::Broken(_) | Self::Unreachable | Self::Truncated | Self::Told | Self::Garbled
+        )
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Refused(status) | Self::Broken(status) => write!(f, "the model's provider answered {status}"),
+            other => write!(f, "the model's provider failed: {}", other.name()),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// What our own service answers in place of a response that is none.
+#[derive(Debug)]
+struct Turned(Failure);
+
+impl std::fmt::Display for Turned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Turned {}
+
+/// What a piece of a stream is.
+pub(super) enum Delta {
+    /// Text.
+    Text(String),
+    /// The end, with its reason.
+    Over(Finish),
+}
+
+/// An OpenAI-compatible API.
+pub(super) struct Api {
+    client: Client<OpenAIConfig>,
+    limits: Limits,
+    max_tokens_parameter: String,
+}
+
+impl Api {
+    /// Describes an API; connects to nothing yet.
+    pub(super) fn new(base: &Url, key: &SecretString, limits: Limits, max_tokens_parameter: &str) -> Outcome<Self> {
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(limits.connect)
+            // Behind our own limits, which know what was waited for; a reply as a whole may take its time.
+            .read_timeout(limits.idle.max(limits.first_token) + READ_MARGIN)
+            .tcp_nodelay(true)
+            .retry(reqwest::retry::never())
+            .build()
+            .map_err(Problem::unexpected)?;
+        let config = OpenAIConfig::new()
+            .with_api_base(base.as_str().trim_end_matches('/'))
+            .with_api_key(key.expose_secret())
+            .with_org_id("")
+            .with_project_id("");
+        let service = tower::service_fn({
+            let http = http.clone();
+            move |request: HttpRequestFactory| once(http.clone(), request)
+        });
+        let client = Client::build(http, config).with_http_service(service);
+        Ok(Self { client, limits, max_tokens_parameter: max_tokens_parameter.to_owned() })
+    }
+
+    fn request(&self, model: &str, messages: &[ChatMessage], max_tokens: u32) -> Value {
+        let messages: Vec<_> = messages
+            .iter()
+            .map(|message| {
+                let role = match message.role {
+                    Role::System => "system",
+                    Role::User => "user",
+                    Role::Assistant => "assistant",
+                };
+                json!({ "role": role, "content": message.content })
+            })
+            .collect();
+        let mut request = json!({ "model": model, "messages": messages });
+        if let Some(fields) = request.as_object_mut() {
+            fields.insert(self.max_tokens_parameter.clone(), json!(max_tokens));
+        }
+        request
+    }
+
+    /// Asks for a streamed reply and waits for its first text. A reply without any is no reply.
+    pub(super) async fn begin(
+        self: &Arc<Self>,
+        model: &str,
+        messages: &[ChatMessage],
+        max_tokens: u32,
+        temperature: Option<f32>,
+    ) -> Result<(String, Stream), Failure> {
+        let mut request = self.request(model, messages, max_tokens);
+        if let Some(fields) = request.as_object_mut() {
+            fields.insert("stream".to_owned(), json!(true));
+            fields.insert("stream_options".to_owned(), json!({ "include_usage": true }));
+            if let Some(temperature) = temperature {
+                fields.insert("temperature".to_owned(), json!(temperature));
+            }
+        }
+        let begun = async {
+            let chunks = self.client.chat().create_stream_byot(request).await.map_err(|error| read(&error))?;
+            let mut stream = Stream { chunks, bad: 0, finish: None, idle: self.limits.idle };
+            match stream.next().await? {
+                Delta::Text(first) => Ok((first, stream)),
+                Delta::Over(_) => Err(Failure::Truncated),
+            }
+        };
+        timeout(self.limits.first_token, begun).await.unwrap_or(Err(Failure::Silent))
+    }
+
+    /// Asks for a value that fits a schema.
+    pub(super) async fn ask(&self, model: &str, question: &Question) -> Result<Value, Failure> {
+        let mut request = self.request(model, &question.messages, question.max_tokens);
+        if let Some(fields) = request.as_object_mut() {
+            fields.insert("stream".to_owned(), json!(false));
+            fields.insert("temperature".to_owned(), json!(0));
+            let schema = json!({ "name": question.name, "strict": true, "schema": question.schema });
+            fields.insert("response_format".to_owned(), json!({ "type": "json_schema", "json_schema": schema }));
+        }
+        let answer: Answer = self.client.chat().create_byot(request).await.map_err(|error| read(&error))?;
+        let content = answer.choices.into_iter().next().and_then(|choice| choice.message?.content);
+        let content = content.ok_or(Failure::Truncated)?;
+        // Models that know no schema put the value into a block of code.
+        let bare = content.trim().trim_start_matches("```json").trim_start_matches("```").trim_end_matches("```");
+        serde_json::from_str(bare).map_err(|_not_json| Failure::Garbled)
+    }
+}
+
+/// Sends a request once. A refusal is read as far as is needed to know what to do about it.
+async fn once(http: reqwest::Client, request: HttpRequestFactory) -> Result<reqwest::Response, OpenAIError> {
+    let turned = |failure| OpenAIError::Boxed(Box::new(Turned(failure)));
+    let mut response = http.execute(request.build().await?).await?;
+    let status = response.status();
+    if status.is_success() {
+        let kind = response.headers().get(reqwest::header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        return match kind {
+            Some(kind) if kind.starts_with("text/html") => Err(turned(Failure::Garbled)),
+            _ => Ok(response),
+        };
+    }
+    let after =
+        response.headers().get(reqwest::header::RETRY_AFTER).and_then(|after| after.to_str().ok()?.parse().ok());
+    Err(turned(match status.as_u16() {
+        401 | 403 => Failure::Key,
+        429 => Failure::Busy(after.map(Duration::from_secs)),
+        status @ 500.. => Failure::Broken(status),
+        status => {
+            let mut body = Vec::new();
+            while let Ok(Some(part)) = response.chunk().await {
+                body.extend_from_slice(&part);
+                if body.len() > REFUSAL_MAX {
+                    break;
+                }
+            }
+            let text = String::from_utf8_lossy(&body);
+            if text.contains("context_length_exceeded") || text.contains("maximum context length") {
+                Failure::TooLong
+            } else {
+                Failure::Refused(status)
+            }
+        }
+    }))
+}
+
+fn read(error: &OpenAIError) -> Failure {
+    match error {
+        OpenAIError::Boxed(source) => source.downcast_ref().map_or(Failure::Unreachable, |Turned(failure)| *failure),
+        OpenAIError::Reqwest(error) if error.is_timeout() && !error.is_connect() => Failure::Silent,
+        OpenAIError::Reqwest(error) if error.is_body() || error.is_decode() => Failure::Truncated,
+        OpenAIError::Reqwest(_) => Failure::Unreachable,
+        OpenAIError::JSONDeserialize(..) => Failure::Garbled,
+        OpenAIError::ApiError(answer) => Failure::Broken(answer.status_code.as_u16()),
+        _ => Failure::Truncated,
+    }
+}
+
+/// A reply on its way.
+pub(super) struct Stream {
+    chunks: StreamResponse<Chunk>,
+    bad: u32,
+    finish: Option<Finish>,
+    idle: Duration,
+}
+
+impl Stream {
+    /// Waits for the next text, or for the end of a reply that is whole.
+    pub(super) async fn next(&mut self) -> Result<Delta, Failure> {
+        loop {
+            let chunk = match timeout(self.idle, self.chunks.next()).await {
+                Err(_elapsed) => return Err(Failure::Silent),
+                // `[DONE]` and a body that breaks off look the same here: only a reason makes it whole.
+                Ok(None) => return self.finish.take().map(Delta::Over).ok_or(Failure::Truncated),
+                Ok(Some(Err(OpenAIError::JSONDeserialize(..)))) => {
+                    self.bad += 1;
+                    if self.bad > BAD_CHUNKS_MAX {
+                        return Err(Failure::Garbled);
+                    }
+                    continue;
+                }
+                // With the reason there, what breaks off is the count of tokens and the goodbye.
+                Ok(Some(Err(error))) => return self.finish.take().map(Delta::Over).ok_or_else(|| read(&error)),
+                Ok(Some(Ok(chunk))) => chunk,
+            };
+            if chunk.error.is_some() {
+                return Err(Failure::Told);
+            }
+            if let Some(text) = self.take(chunk) {
+                return Ok(Delta::Text(text));
+            }
+        }
+    }
+
+    fn take(&mut self, chunk: Chunk) -> Option<String> {
+        let mut text = None;
+        if let Some(choice) = chunk.choices.into_iter().next() {
+            let delta = choice.delta.unwrap_or_default();
+            text = delta.content.or(delta.refusal).filter(|text| !text.is_empty());
+            if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
+                let reason = reason.chars().filter(char::is_ascii_graphic).take(REASON_MAX).collect();
+                self.finish = Some(Finish { reason, ..Finish::default() });
+            }
+        }
+        if let (Some(usage), Some(finish)) = (chunk.usage, &mut self.finish) {
+            finish.prompt_tokens = usage.prompt_tokens;
+            finish.completion_tokens = usage.completion_tokens;
+        }
+        text
+    }
+}
+
+/// A chunk, as any server sends it.
+#[derive(Deserialize)]
+struct Chunk {
+    #[serde(default)]
+    choices: Vec<Choice>,
+    usage: Option<Usage>,
+    error: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    delta: Option<Content>,
+    finish_reason: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct Content {
+    content: Option<String>,
+    refusal: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Usage {
+    prompt_tokens: Option<u32>,
+    completion_tokens: Option<u32>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default)]
+    choices: Vec<AnswerChoice>,
+}
+
+#[derive(Deserialize)]
+struct AnswerChoice {
+    message: Option<Content>,
+}

@@ -1,0 +1,228 @@
+//! The replies that grow in this process, and who wants to hear of new ones.
+//!
+//! A reply of another replica that somebody here looks at is in the same list, as a mirror that grows with what the other
+//! one tells. So a viewer never asks where its reply is written.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use domain::ids::{ConversationId, StepId, UserId};
+use tokio::sync::{Notify, broadcast, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::progress::{Begun, Progress, Reply};
+use crate::vault::PersonVault;
+
+/// Replies of one conversation that begin while a viewer does something else; more are told by the next one's frames.
+const UNHEARD_MAX: usize = 4;
+
+/// The replies of this process; clones share them.
+#[derive(Clone, Default)]
+pub struct Replies(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    live: Mutex<HashMap<StepId, Arc<Live>>>,
+    rooms: Mutex<HashMap<ConversationId, broadcast::Sender<Arc<Live>>>>,
+    /// There is something that other replicas have not been told.
+    untold: Notify,
+}
+
+/// One reply that grows.
+pub struct Live {
+    pub(super) step: Begun,
+    pub(super) conversation: ConversationId,
+    pub(super) owner: UserId,
+    pub(super) vault: PersonVault,
+    pub(super) progress: watch::Sender<Progress>,
+    /// The person wants no more of it.
+    pub(super) stop: CancellationToken,
+    /// Whether it is written elsewhere.
+    pub(super) is_mirror: bool,
+    /// Pieces that other replicas were told.
+    told: AtomicU32,
+}
+
+impl Live {
+    /// Begins a reply.
+    pub(super) fn new(
+        step: Begun,
+        conversation: ConversationId,
+        owner: UserId,
+        vault: PersonVault,
+        progress: Progress,
+        is_mirror: bool,
+    ) -> Self {
+        let (progress, _nobody) = watch::channel(progress);
+        Self {
+            step,
+            conversation,
+            owner,
+            vault,
+            progress,
+            stop: CancellationToken::new(),
+            is_mirror,
+            told: AtomicU32::new(0),
+        }
+    }
+
+    /// Returns the step that it answers.
+    pub fn step(&self) -> Begun {
+        self.step
+    }
+
+    /// Looks at it from the piece after the first `seen` ones.
+    pub fn view(&self, seen: u32) -> Reply {
+        Reply::new(self.step, self.progress.subscribe(), seen)
+    }
+
+    pub(super) fn told(&self) -> u32 {
+        self.told.load(Ordering::Acquire)
+    }
+
+    pub(super) fn has_told(&self, pieces: u32) {
+        self.told.fetch_max(pieces, Ordering::AcqRel);
+    }
+}
+
+impl Replies {
+    fn live(&self) -> MutexGuard<'_, HashMap<StepId, Arc<Live>>> {
+        self.0.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn rooms(&self) -> MutexGuard<'_, HashMap<ConversationId, broadcast::Sender<Arc<Live>>>> {
+        self.0.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Finds a reply that grows here.
+    pub fn find(&self, id: StepId) -> Option<Arc<Live>> {
+        self.live().get(&id).cloned()
+    }
+
+    /// Finds the reply of a conversation that grows here.
+    pub fn of(&self, conversation: ConversationId) -> Option<Arc<Live>> {
+        self.live().values().find(|live| live.conversation == conversation).cloned()
+    }
+
+    /// Adds a reply and tells the viewers of its conversation. When the same one grows here already, that one counts.
+    pub(super) fn add(&self, live: Arc<Live>) -> Arc<Live> {
+        let kept = match self.live().entry(live.step.id) {
+            Entry::Occupied(there) if there.get().step.attempt >= live.step.attempt => return there.get().clone(),
+            Entry::Occupied(mut before) => {
+                before.insert(live.clone());
+                live
+            }
+            Entry::Vacant(free) => free.insert(live).clone(),
+        };
+        if let Some(room) = self.rooms().get(&kept.conversation) {
+            // Without listeners there is nobody to tell.
+            _ = room.send(kept.clone());
+        }
+        kept
+    }
+
+    /// Takes a reply out that grows no more.
+    pub(super) fn remove(&self, gone: &Arc<Live>) {
+        let mut live = self.live();
+        if live.get(&gone.step.id).is_some_and(|there| Arc::ptr_eq(there, gone)) {
+            live.remove(&gone.step.id);
+        }
+    }
+
+    /// Listens for the replies of a conversation.
+    pub fn enter(&self, conversation: ConversationId) -> Room {
+        let mut rooms = self.rooms();
+        let room = rooms.entry(conversation).or_insert_with(|| broadcast::channel(UNHEARD_MAX).0);
+        Room { heard: room.subscribe(), replies: self.clone(), conversation }
+    }
+
+    /// Returns whether somebody here listens for the replies of a conversation.
+    pub(super) fn has_listeners(&self, conversation: ConversationId) -> bool {
+        self.rooms().contains_key(&conversation)
+    }
+
+    /// Says that something has been written.
+    pub(super) fn wake(&self) {
+        self.0.untold.notify_one();
+    }
+
+    /// Waits until something has been written.
+    pub(super) async fn woken(&self) {
+        self.0.untold.notified().await;
+    }
+
+    /// Returns the replies that are written here and have pieces that other replicas were not told.
+    pub(super) fn untold(&self) -> Vec<Arc<Live>> {
+        let own = |live: &&Arc<Live>| !live.is_mirror && live.progress.borrow().pieces() > live.told();
+        self.live().values().filter(own).cloned().collect()
+    }
+}
+
+/// A place among the listeners of a conversation.
+pub struct Room {
+    heard: broadcast::Receiver<Arc<Live>>,
+    replies: Replies,
+    conversation: ConversationId,
+}
+
+impl Room {
+    /// Waits for the next reply that begins.
+    pub async fn next(&mut self) -> Arc<Live> {
+        loop {
+            match self.heard.recv().await {
+                Ok(live) => return live,
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                // The sender lives as long as a listener does.
+                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+            }
+        }
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let mut rooms = self.replies.rooms();
+        // This listener is still counted.
+        if rooms.get(&self.conversation).is_some_and(|room| room.receiver_count() <= 1) {
+            rooms.remove(&self.conversation);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::ids::Id;
+
+    use super::*;
+
+    fn live(id: u128, attempt: i32) -> Arc<Live> {
+        let step = Begun {
+            id: StepId::from_uuid(uuid::Uuid::from_u128(id)),
+            order: 1,
+            attempt,
+            created_at: chrono::DateTime::UNIX_EPOCH,
+        };
+        let (conversation, owner) = (ConversationId(uuid::Uuid::nil()), UserId(uuid::Uuid::nil()));
+        Arc::new(Live::new(step, conversation, owner, PersonVault::without_key(), Progress::default(), false))
+    }
+
+    #[tokio::test]
+    async fn a_listener_hears_of_each_reply_once_and_leaves_no_room_behind() {
+        let replies = Replies::default();
+        let mut room = replies.enter(ConversationId(uuid::Uuid::nil()));
+        let first = replies.add(live(1, 1));
+        let same = replies.add(live(1, 1));
+        assert!(Arc::ptr_eq(&first, &same), "the one that was there counts");
+        replies.add(live(1, 2));
+        assert_eq!((room.next().await.step.attempt, room.next().await.step.attempt), (1, 2));
+        replies.remove(&first);
+        assert!(replies.find(first.step.id).is_some(), "another try is not taken out with the first");
+        drop(room);
+        assert!(!replies.has_listeners(ConversationId(uuid::Uuid::nil())));
+    }
+}

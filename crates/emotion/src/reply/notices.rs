@@ -1,0 +1,84 @@
+//! What replicas tell each other at once: that a reply has begun, and that one is to stop.
+//!
+//! Notices may be lost. Who missed a beginning sees the reply when it asks for it, and who asked for a stop that nobody
+//! heard may ask again.
+
+use chassis::{lifecycle::Lifecycle, problem::Outcome, redis::Redis};
+use domain::ids::{ConversationId, StepId, UserId};
+use futures_util::StreamExt;
+use serde::{Deserialize, Serialize};
+
+use crate::app::App;
+
+const CHANNEL: &str = "emotion:replies";
+
+/// A notice.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "t")]
+pub(super) enum Notice {
+    /// A reply has begun.
+    Begun {
+        /// Of this step.
+        step: StepId,
+        /// In this conversation.
+        conversation: ConversationId,
+        /// Of this person.
+        owner: UserId,
+    },
+    /// A reply is to stop.
+    Stop {
+        /// Of this step.
+        step: StepId,
+    },
+}
+
+/// Sends a notice.
+pub(super) async fn send(redis: &Redis, notice: Notice) -> Outcome<()> {
+    let text = serde_json::to_string(&notice).unwrap_or_default();
+    redis.publish(CHANNEL, &text).await
+}
+
+/// Starts the loop that hears notices.
+pub(super) fn hear(lifecycle: &Lifecycle, app: App) {
+    lifecycle.spawn_loop("reply_notices", move |stop| {
+        let app = app.clone();
+        async move {
+            while !stop.is_cancelled() {
+                if let Ok(notices) = app.ground.redis.subscribe(CHANNEL).await {
+                    let mut notices = std::pin::pin!(notices);
+                    while let Some(Some(text)) = stop.run_until_cancelled(notices.next()).await {
+                        if let Ok(notice) = serde_json::from_str(&text) {
+                            heed(&app, notice);
+                        }
+                    }
+                }
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = tokio::time::sleep(Redis::resubscribe_pause()) => {}
+                }
+            }
+        }
+    });
+}
+
+fn heed(app: &App, notice: Notice) {
+    match notice {
+        Notice::Stop { step } => {
+            if let Some(live) = app.replies.find(step) {
+                live.stop.cancel();
+            }
+        }
+        Notice::Begun { step, conversation, owner } => {
+            // The replica that writes it hears itself, too.
+            if app.replies.has_listeners(conversation) && app.replies.find(step).is_none() {
+                let app = app.clone();
+                let lifecycle = app.ground.lifecycle.clone();
+                lifecycle.spawn("reply_mirror", async move {
+                    if let Err(problem) = super::mirror::begin(&app, owner, step).await {
+                        tracing::debug!(code = problem.code(), "a reply that is written elsewhere is not shown here");
+                    }
+                });
+            }
+        }
+    }
+}

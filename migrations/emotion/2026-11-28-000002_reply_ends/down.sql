@@ -1,0 +1,1 @@
+ALTER TABLE emotion_steps DROP COLUMN reply_ends_sealed;
