@@ -59,15 +59,8 @@ pub enum StepStatus {
 }
 
 impl StepStatus {
-    const ALL: [Self; 7] = [
-        Self::Pending,
-        Self::Streaming,
-        Self::Complete,
-        Self::Stopped,
-        Self::Interrupted,
-        Self::Failed,
-        Self::Blocked,
-    ];
+    const ALL: [Self; 7] =
+        [Self::Pending, Self::Streaming, Self::Complete, Self::Stopped, Self::Interrupted, Self::Failed, Self::Blocked];
 
     /// Returns the status's name as it stands in tables and answers.
     pub const fn name(self) -> &'static str {

@@ -1,20 +1,20 @@
 //! `maru-emotion` over real HTTP and WebSockets, with a database of its own in every test.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
+mod dialects;
 mod endings;
 mod faults;
 mod limits;
 mod logs;
 mod memo_service;
-mod dialects;
 mod model;
 mod person;
 mod process;
 mod prompt;
 mod replicas;
 mod replies;
-mod resume;
 mod rest;
+mod resume;
 mod retention;
 mod safety;
 mod schema;
@@ -28,8 +28,8 @@ use chassis::{peers::Urls, socket::Patience};
 use domain::principal::Service;
 use emotion::{
     companion::{Companion, Finish, ModelConfig, OfflineCompanion, Piece, Pieces, Prompt},
-    context::InstructionsConfig,
     config::{EmotionConfig, ServicesConfig},
+    context::InstructionsConfig,
     limit::LimitConfig,
     reply::ReplyConfig,
     retention::RetentionConfig,
