@@ -51,7 +51,8 @@ async fn the_card_comes_before_the_models_first_token_whatever_a_prompt_says() {
     let body = json!({ "session_id": session_id, "user_input": "그냥 죽고 싶어", "system_prompt": hostile });
     let step = kim.post("/emotion/steps/generate", body).await.assert_status(200);
     assert!(step.text("/gpt_response").contains("109"));
-    // An idiom brings none.
+    // An idiom brings none. In a conversation of its own: on this socket, the last reply may still be shown.
+    let (mut socket, _) = open(&kim, None).await;
     say(&mut socket, "배고파 죽겠다").await;
     let (text, _) = hear(&mut socket).await;
     assert!(!text.contains("109"), "{text}");

@@ -231,7 +231,7 @@ fn conversations(things: &Things) -> Vec<Entry> {
         own("DELETE /emotion/prompt").works(204),
         object("GET /emotion/sessions/{session_id}/flow", &[conversation]),
         object("GET /emotion/sessions/{session_id}/summary", &[conversation]),
-        object("POST /emotion/sessions/{session_id}/summary/memo", &[conversation]).works(201),
+        object("POST /emotion/sessions/{session_id}/summary/memo", &[conversation]).with(json!({})).works(201),
         object("POST /emotion/sessions/{session_id}/end", &[passing_conversation]).with(json!({})),
         object("DELETE /emotion/sessions/{session_id}", &[passing_conversation]).works(204),
         Entry::new("GET /ws/emotion", format!("/ws/emotion?user_id={user}"), Reach::Socket).works(400),
