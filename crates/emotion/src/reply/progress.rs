@@ -303,7 +303,9 @@ mod tests {
         #[test]
         fn pieces_after_any_place_complete_what_was_seen(pieces in proptest::collection::vec("(?s).{0,5}", 0..20), cut: u8) {
             let mut progress = Progress::default();
-            pieces.iter().for_each(|piece| progress.push(piece));
+            for piece in &pieces {
+                progress.push(piece);
+            }
             let cut = u32::from(cut) % (progress.pieces() + 1);
             let seen: String = pieces[..size(cut)].concat();
             prop_assert_eq!(seen + &progress.after(cut).concat(), progress.text());

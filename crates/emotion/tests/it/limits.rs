@@ -87,7 +87,7 @@ impl Scene {
     }
 
     async fn settle(&self, id: StepId, used: i64) {
-        limit::settle(&mut *self.app.ground.pg.conn().await.unwrap(), id, used).await.unwrap();
+        limit::settle(&mut self.app.ground.pg.conn().await.unwrap(), id, used).await.unwrap();
     }
 }
 

@@ -47,8 +47,9 @@ async fn dump(stage: &Stage) -> String {
 /// three offsets.
 fn told(dump: &str) -> Option<String> {
     CANARIES.iter().find_map(|canary| {
-        let hex: String = canary.bytes().map(|byte| format!("{byte:02x}")).collect();
-        let escaped: String = canary.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+        let hex: Vec<String> = canary.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let escaped: Vec<String> = canary.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+        let (hex, escaped) = (hex.concat(), escaped.concat());
         let encoded = (0..3).map(|offset| {
             let padded = BASE64_STANDARD.encode([&vec![b' '; offset], canary.as_bytes()].concat());
             // What a neighbour would change is left out at both ends.
