@@ -29,6 +29,7 @@ mod own;
 pub mod page;
 pub mod peers;
 pub mod pg;
+pub mod precondition;
 pub mod prepared;
 pub mod principal;
 pub mod problem;

@@ -11,6 +11,7 @@ use actix_web::{
 };
 use chassis::{
     context,
+    precondition::IfMatch,
     principal::Person,
     problem::{Outcome, ProblemView},
 };
@@ -30,8 +31,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    MEMO_NOT_FOUND, MemoView, answer,
-    precondition::IfMatch,
+    MEMO_NOT_FOUND, MemoView, answer, precondition,
     store::{self, Memo},
 };
 use crate::{
@@ -80,7 +80,7 @@ pub async fn delete(app: Data<App>, person: Person, memo_id: Path<MemoId>, meant
     let mut conn = app.ground.pg.conn().await?;
     conn.transaction(async |conn| {
         let memo = store::get_for_change(conn, person.0.user_id, *memo_id).await?;
-        meant.check(memo.version)?;
+        precondition::check(meant, memo.version)?;
         diesel::update(memos::table.find(memo.id)).set(memos::deleted_at.eq(now)).execute(conn).await?;
         Outcome::Ok(())
     })

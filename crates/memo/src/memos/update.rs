@@ -5,6 +5,7 @@ use actix_web::{
     web::{Data, Json, Path},
 };
 use chassis::{
+    precondition::IfMatch,
     principal::Person,
     problem::{Outcome, ProblemView},
 };
@@ -21,9 +22,7 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::{
-    MemoView, answer, focus,
-    precondition::IfMatch,
-    revisions,
+    MemoView, answer, focus, precondition, revisions,
     store::{self, Changed, Memo},
 };
 use crate::{
@@ -124,7 +123,7 @@ pub async fn update(
     let (memo, files) = conn
         .transaction(async |conn| {
             let memo = store::get_for_change(conn, person.0.user_id, *memo_id).await?;
-            meant.check(memo.version)?;
+            precondition::check(meant, memo.version)?;
             let files = attachments::list_ready(conn, &[memo.id]).await?;
             let memo = apply(conn, memo, &files, change, now).await?;
             Outcome::Ok((memo, files))

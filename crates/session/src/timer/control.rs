@@ -6,6 +6,7 @@ use actix_web::{
 };
 use chassis::{
     optional_json::OptionalJson,
+    precondition::IfMatch,
     principal::Person,
     problem::{Outcome, Problem, ProblemView},
 };
@@ -19,7 +20,7 @@ use domain::{
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{TimerView, precondition::IfMatch, store};
+use super::{TimerView, precondition, store};
 use crate::app::App;
 
 /// Most decisions on one request. Each lost one means that somebody else changed the timer in between, by hand.
@@ -131,7 +132,7 @@ async fn control(
 ) -> Outcome<HttpResponse> {
     let view = change(app, person.0.user_id, id, |timer, now| {
         let timer = timer.ok_or(NOT_SET_UP)?;
-        if_match.check(version, timer.version)?;
+        precondition::check(if_match, version, timer.version)?;
         timer.control(control, now)
     })
     .await?;

@@ -6,6 +6,7 @@ use actix_web::{
 };
 use chassis::{
     optional_json::OptionalJson,
+    precondition::IfMatch,
     principal::Person,
     problem::{Outcome, ProblemView},
 };
@@ -16,7 +17,7 @@ use domain::{
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{TimerView, control::change, precondition::IfMatch};
+use super::{TimerView, control::change, precondition};
 use crate::app::App;
 
 /// How long a talk is and what is announced.
@@ -58,9 +59,11 @@ pub async fn setup(
     let SetupTimerRequest { duration_minutes, duration_seconds, alerts, version } = body.0;
     let plan = Plan::parse(duration_minutes, duration_seconds, alerts.unwrap_or_default(), DURATION_DEFAULT_SECONDS)?;
     let view = change(&app, person.0.user_id, *id, |timer, now| match timer {
-        Some(timer) => if_match.check(version, timer.version).and_then(|()| timer.setup(plan.clone(), now)),
+        Some(timer) => {
+            precondition::check(if_match, version, timer.version).and_then(|()| timer.setup(plan.clone(), now))
+        }
         // Who means a version means a timer that was there.
-        None => if_match.check(version, 0).map(|()| Timer::new(plan.clone())),
+        None => precondition::check(if_match, version, 0).map(|()| Timer::new(plan.clone())),
     })
     .await?;
     Ok(view.into())
