@@ -5,6 +5,8 @@ use std::time::Duration;
 use reqwest::{Method, RequestBuilder, header::HeaderMap};
 use serde_json::{Value, json};
 
+use crate::attacks::say;
+
 /// A password that no log may hold.
 pub(crate) const PASSWORD: &str = "dugout-Canary-41c9 마루";
 
@@ -80,8 +82,18 @@ impl Person {
     }
 
     /// Sends a request that was begun here, and gives the connection error back when there is no answer at all.
+    ///
+    /// What was told 408 before anything of it was read may be asked again (RFC 9110, 15.5.9), as browsers do.
     pub(crate) async fn try_request(&self, request: RequestBuilder) -> Result<Answer, reqwest::Error> {
-        read(request.send().await?).await
+        let again = request.try_clone();
+        let answer = read(request.send().await?).await?;
+        match again {
+            Some(again) if answer.status == 408 && answer.body.is_empty() => {
+                say(&format!("asked again after a bare 408 with {:?}", answer.headers));
+                read(again.send().await?).await
+            }
+            _ => Ok(answer),
+        }
     }
 
     /// Begins a request, with the token if there is one.
@@ -147,7 +159,7 @@ impl Answer {
     /// Fails the test unless the status is `status`.
     #[track_caller]
     pub(crate) fn ok(self, status: u16) -> Self {
-        assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.body));
+        assert_eq!(self.status, status, "{} {:?}", String::from_utf8_lossy(&self.body), self.headers);
         self
     }
 
