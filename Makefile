@@ -3,24 +3,40 @@
 
 CARGO ?= cargo
 ARGS ?=
+# What runs beside the services in containers: make up PROFILE=observability
+PROFILE ?=
+COMPOSE ?= docker compose
 SERVICES := gateway auth session ticketing emotion memo
 PROGRAMS := $(addprefix -p ,$(SERVICES) devstack)
 
 .DEFAULT_GOAL := help
-.PHONY: run test check bench openapi help
+.PHONY: run up down test check bench openapi help
 
 run: ## Start everything on this machine and print where it is; Ctrl-C stops it
 	$(CARGO) build $(PROGRAMS) --bins
 	exec target/debug/maru-dev up --skip-build $(ARGS)
 
+up: ## Start everything in containers, with secrets of its own; PROFILE=observability adds dashboards and traces
+	deploy/docker/secrets.sh
+	$(if $(filter observability,$(PROFILE)),OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318) \
+	    $(COMPOSE) $(if $(PROFILE),--profile $(PROFILE)) up --build --detach $(ARGS)
+	@tries=0; until $(COMPOSE) exec -T gateway /maru healthcheck >/dev/null 2>&1; do tries=$$((tries + 1)); \
+	 [ $$tries -lt 60 ] || { echo "the gateway does not get ready; it says: $(COMPOSE) logs gateway"; exit 1; }; sleep 1; done
+	@echo "http://localhost:$${MARU_PORT:-8080}/$(if $(filter observability,$(PROFILE)), and http://localhost:3000/ (dashboards))"
+
+down: ## Stop what `make up` started; the data stays
+	$(COMPOSE) --profile observability down $(ARGS)
+
+# The programs are built with the tests, from the same build of each dependency.
 test: ## Run every test against a throw-away PostgreSQL, Redis and object storage
-	$(CARGO) build $(PROGRAMS) --bins
+	$(CARGO) test --workspace --no-run
 	target/debug/maru-dev test -- $(ARGS)
 
 check: ## Format, lints, documentation, dependencies
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --quiet
+	deploy/kubernetes/check.sh
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --config .deny.toml check bans licenses sources; \
 	 else echo "cargo-deny is not installed, licences and bans were not checked: cargo install cargo-deny"; fi
 	@if $(CARGO) machete --version >/dev/null 2>&1; then $(CARGO) machete; \

@@ -145,11 +145,24 @@ struct Call<'c, B> {
     body: Option<&'c B>,
 }
 
-/// Builds the HTTP client for calls inside the platform.
+/// Builds the HTTP client for calls to what is configured, which may be behind TLS.
 ///
 /// # Errors
 /// Returns an error when the TLS library cannot be set up.
 pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
+    client_builder().build()
+}
+
+/// Builds the HTTP client for calls that are all to `http://`: it reads none of the system's certificates, which would
+/// take longer than everything else at the start of a service, and be kept for as long as it lives.
+///
+/// # Errors
+/// Returns an error when the TLS library cannot be set up.
+pub fn plain_http_client() -> Result<reqwest::Client, reqwest::Error> {
+    client_builder().tls_certs_only([]).build()
+}
+
+fn client_builder() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
@@ -157,7 +170,6 @@ pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
         .timeout(CALL_TIMEOUT)
         .tcp_nodelay(true)
         .retry(reqwest::retry::never())
-        .build()
 }
 
 impl Peer {
@@ -172,7 +184,8 @@ impl Peer {
         clock: Clock,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let first = urls.first().cloned().ok_or("a peer needs at least one URL")?;
-        let http = http_client()?;
+        let is_plain = urls.iter().all(|url| url.scheme() == "http");
+        let http = if is_plain { plain_http_client() } else { http_client() }?;
         let (turn, breaker, budget) = (AtomicUsize::new(0), Breaker::default(), RetryBudget::default());
         Ok(Self { service, first, urls, http, signer, clock, turn, breaker, budget, patience: CALL_TIMEOUT })
     }

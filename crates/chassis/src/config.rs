@@ -17,6 +17,9 @@ pub const SECRET_MIN_BYTES: usize = 32;
 /// Pieces of secrets that stand in documents and tutorials; a deployment that still has one is open to everybody.
 const SAMPLE_SECRETS: [&str; 6] = ["your-secret", "your_jwt_secret", "changeme", "change-me", "secret-key", "변경"];
 
+/// What stands in for a value that is missing while the other keys are judged: an address, a number, a text.
+const STAND_INS: [&str; 3] = ["http://stand-in.invalid", "1", "stand-in"];
+
 /// Where a process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Environment {
@@ -124,17 +127,31 @@ pub fn read<C: Config>(flags: Option<&ArgMatches>, vars: &Vars) -> Result<C, Fau
             Err(fault) => faults.add(key, fault),
         }
     }
-    // Keys at fault may be required by the final parse too; judge the rest only when every key alone is sound.
-    if !faults.is_empty() {
-        return Err(faults);
-    }
+    // The rest is judged too, with stand-ins for what is at fault: whoever mends a configuration wants to mend it once.
+    argv.extend(declared.get_arguments().filter(|arg| is_missing(arg, &faults)).filter_map(stand_in));
     let without_env = declared.mut_args(|arg| arg.env(Resettable::Reset));
-    let config = without_env
-        .try_get_matches_from(argv)
-        .and_then(|matches| C::from_arg_matches(&matches))
-        .map_err(|error| one_fault("arguments", &error.to_string()))?;
-    config.validate(&mut faults);
-    if faults.is_empty() { Ok(config) } else { Err(faults) }
+    let parsed = without_env.try_get_matches_from(argv).and_then(|matches| C::from_arg_matches(&matches));
+    match parsed {
+        Ok(config) => {
+            config.validate(&mut faults);
+            if faults.is_empty() { Ok(config) } else { Err(faults) }
+        }
+        Err(_lacks_what_has_no_stand_in) if !faults.is_empty() => Err(faults),
+        Err(error) => Err(one_fault("arguments", &error.to_string())),
+    }
+}
+
+/// Returns whether the final parse needs a key that is at fault.
+fn is_missing(arg: &Arg, faults: &Faults) -> bool {
+    let key = arg.get_env().and_then(|key| key.to_str());
+    arg.is_required_set() && key.is_some_and(|key| faults.0.contains_key(key))
+}
+
+/// Returns a value that a key's own parser takes, whatever it may mean.
+fn stand_in(arg: &Arg) -> Option<OsString> {
+    let long = arg.get_long()?;
+    let flags = STAND_INS.iter().map(|value| OsString::from(format!("--{long}={value}")));
+    flags.into_iter().find(|flag| check(arg, flag).is_ok())
 }
 
 fn one_fault(key: &str, fault: &str) -> Faults {

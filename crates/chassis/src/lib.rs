@@ -14,6 +14,7 @@ pub mod config;
 pub mod context;
 pub mod document;
 pub mod edge;
+pub mod gauges;
 pub mod health;
 pub mod idempotency;
 pub mod jwt;

@@ -12,7 +12,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use diesel::{
     QueryableByName, sql_query,
-    sql_types::{Array, Double, Integer, Jsonb, Text, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Double, Integer, Jsonb, Text, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::FutureExt;
@@ -23,6 +23,7 @@ use uuid::Uuid;
 
 use crate::{
     clock::Clock,
+    gauges,
     lifecycle::Lifecycle,
     pg::Pg,
     prepared::Prepare,
@@ -39,6 +40,10 @@ const BATCH_TOGETHER: i32 = 500;
 pub const QUICK: Duration = Duration::from_secs(2);
 /// How much longer than a whole batch of slow deliveries a leased message is this process's.
 const LEASE_SLACK: Duration = Duration::from_secs(20);
+/// How often it is told how much is due.
+const BACKLOG_EVERY: Duration = Duration::from_secs(15);
+/// Most due messages that are counted; more are as bad.
+const BACKLOG_COUNTED: i64 = 10_000;
 /// Longest pause between attempts.
 const MAX_BACKOFF: Duration = Duration::from_mins(1);
 
@@ -181,6 +186,22 @@ impl Outbox {
 
     fn start(&self, lifecycle: &Lifecycle, relay: Relay) {
         let (wake, relay) = (self.wake.clone(), Arc::new(relay));
+        let watched = relay.clone();
+        lifecycle.spawn_loop("outbox_backlog", move |stop| {
+            let relay = watched.clone();
+            async move {
+                while !stop.is_cancelled() {
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = tokio::time::sleep(BACKLOG_EVERY) => {
+                            if let Err(problem) = relay.tell_backlog().await {
+                                tracing::debug!(code = problem.code(), "what is due in the outbox cannot be counted");
+                            }
+                        }
+                    }
+                }
+            }
+        });
         lifecycle.spawn_loop(relay.lane.name, move |stop| {
             let (wake, relay) = (wake.clone(), relay.clone());
             async move {
@@ -203,7 +224,35 @@ impl Outbox {
     }
 }
 
+/// What is due on a lane and not delivered yet.
+#[derive(QueryableByName)]
+struct Backlog {
+    #[diesel(sql_type = BigInt)]
+    messages: i64,
+    #[diesel(sql_type = Double)]
+    oldest_seconds: f64,
+}
+
 impl Relay {
+    /// Tells as gauges how many messages are due, and for how long the first of them has been.
+    async fn tell_backlog(&self) -> Outcome<()> {
+        let backlog: Backlog = sql_query(
+            "SELECT count(*) AS messages, \
+             COALESCE(EXTRACT(EPOCH FROM clock_timestamp() - min(due_at)), 0)::float8 AS oldest_seconds \
+             FROM (SELECT due_at FROM outbox WHERE topic = ANY($1) AND due_at <= clock_timestamp() \
+             ORDER BY due_at LIMIT $2) due",
+        )
+        .bind::<Array<Text>, _>(self.lane.topics)
+        .bind::<BigInt, _>(BACKLOG_COUNTED)
+        .prepared()
+        .get_result(&mut *self.pg.conn().await?)
+        .await?;
+        let messages = gauges::count(usize::try_from(backlog.messages).unwrap_or_default());
+        metrics::gauge!("outbox_messages_due", "lane" => self.lane.name).set(messages);
+        metrics::gauge!("outbox_oldest_due_seconds", "lane" => self.lane.name).set(backlog.oldest_seconds);
+        Ok(())
+    }
+
     fn full_batch(&self) -> usize {
         usize::try_from(self.target.batch()).unwrap_or_default()
     }

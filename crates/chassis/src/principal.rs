@@ -148,9 +148,8 @@ peers! {
     SessionPeer is Session;
     /// The auth service on its own account, and no other process of ours: it answers for accounts, and for their end.
     AuthPeer is Auth;
-    /// The ticketing service on its own account, and no other process of ours: its clients show their access tokens in
-    /// packets that the gateway does not read.
-    TicketingPeer is Ticketing;
+    /// Whoever is shown access tokens in packets that the gateway does not read.
+    ReceptionPeer is Ticketing | Emotion;
     /// Whoever has connections of logins to close when these end.
-    DoorkeeperPeer is Gateway | Ticketing;
+    DoorkeeperPeer is Gateway | Ticketing | Emotion;
 }

@@ -137,6 +137,11 @@ impl Problem {
         self
     }
 
+    /// Returns what `Retry-After` says, in whole seconds.
+    pub fn seconds_to_wait(&self) -> Option<u32> {
+        self.0.retry_after
+    }
+
     /// Returns the problem a bare status stands for, for errors that the framework raises by itself.
     pub fn from_status(status: StatusCode) -> Self {
         let fault = match status.as_u16() {

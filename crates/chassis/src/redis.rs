@@ -99,6 +99,11 @@ impl Redis {
         Ok(Self { pool, own: Arc::new(Own::new()), url: config.redis_url.clone(), prefix: config.redis_prefix.clone() })
     }
 
+    /// Returns how full the pool is.
+    pub(crate) fn status(&self) -> deadpool::Status {
+        self.pool.status()
+    }
+
     /// Takes a connection.
     ///
     /// # Errors

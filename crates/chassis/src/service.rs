@@ -7,6 +7,7 @@ use domain::principal::Service;
 use crate::{
     clock::Clock,
     config::{CommonConfig, Environment, Faults},
+    gauges,
     health::Health,
     lifecycle::Lifecycle,
     pg::{Pg, PgConfig},
@@ -116,6 +117,7 @@ impl Foundation {
     where
         F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
     {
+        gauges::watch(&self.lifecycle, self.pg.clone(), self.redis.clone());
         let gatekeeper = web::Data::new(Gatekeeper {
             service: self.service,
             verifier: self.verifier.clone(),

@@ -73,6 +73,7 @@ impl Drop for TelemetryGuard {
 /// Call once, from `main`; a second call leaves the first one's settings in place.
 pub fn init(service: &'static str, config: &TelemetryConfig) -> TelemetryGuard {
     recorder();
+    metrics::gauge!("build_info", "service" => service, "version" => env!("CARGO_PKG_VERSION")).set(1);
     let filter = EnvFilter::try_new(format!("{},{ALWAYS}", config.log_level))
         .unwrap_or_else(|_invalid| EnvFilter::new(format!("info,{ALWAYS}")));
     let lines = match config.log_format {
@@ -150,6 +151,8 @@ pub(crate) fn upkeep(lifecycle: &Lifecycle) {
 }
 
 async fn metrics_page() -> HttpResponse {
+    // The process's own CPU time, memory and open files.
+    metrics_process::Collector::default().collect();
     let text = recorder().map(PrometheusHandle::render);
     HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(text.unwrap_or_default())
 }

@@ -79,7 +79,7 @@ async fn ask_a_service() {
     let url = format!("http://{}/livez", bound.addr());
     #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
     tokio::spawn(bound.run());
-    let request = chassis::client::http_client().unwrap().get(url);
+    let request = chassis::client::plain_http_client().unwrap().get(url);
     let traceparent = format!("00-{TRACE:032x}-{SPAN:016x}-01");
     assert_eq!(request.header("traceparent", traceparent).send().await.unwrap().status(), 200);
 }

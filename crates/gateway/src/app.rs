@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use actix_web::web::{self, Data, ServiceConfig};
 use chassis::{
     cli::{NoCommand, Program},
-    client::{Peer, http_client},
+    client::{Peer, plain_http_client},
     clock::Clock,
     health::Health,
     lifecycle::Lifecycle,
@@ -117,7 +117,7 @@ fn shared(config: &GatewayConfig, learnt: Learnt, signer: Signer, clock: Clock) 
     let room = Room { service: config.max_in_flight, address: config.max_in_flight_per_address };
     let upstreams = services.iter().map(|(service, urls)| Upstream::new(*service, urls, room));
     let upstreams = upstreams.collect::<Outcome<Vec<_>>>()?;
-    let http = http_client().map_err(Problem::unexpected)?;
+    let http = plain_http_client().map_err(Problem::unexpected)?;
     let own_api = chassis::openapi::complete(Api::openapi());
     let pages = Pages {
         health: ServicesHealth::new(services.clone(), http.clone()),

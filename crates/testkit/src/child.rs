@@ -48,7 +48,7 @@ impl Child {
             .spawn()
             .expect("the binary starts");
         let started = Self { process, port };
-        let (http, url) = (chassis::client::http_client().expect("an HTTP client"), started.url("/livez"));
+        let (http, url) = (chassis::client::plain_http_client().expect("an HTTP client"), started.url("/livez"));
         eventually(PATIENCE, || async { http.get(&url).send().await.is_ok_and(|answer| answer.status() == 200) }).await;
         started
     }

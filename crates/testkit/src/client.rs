@@ -42,7 +42,7 @@ impl TestClient {
             Identity::Person(principal) => (principal.user_id, principal.login_id),
             _ => (UserId(uuid::Uuid::nil()), LoginId(uuid::Uuid::nil())),
         };
-        let http = chassis::client::http_client().expect("an HTTP client");
+        let http = chassis::client::plain_http_client().expect("an HTTP client");
         Self { user_id, login_id, addr, service, signer, clock, identity, http }
     }
 

@@ -1,6 +1,7 @@
 //! An OpenAI-compatible server whose replies follow a script, to be slow, broken or silent on command.
 //!
-//! It speaks real HTTP on loopback: `POST /v1/chat/completions`, streamed and not, and `GET /v1/models`. What it writes is
+//! It speaks real HTTP on loopback: `POST /v1/chat/completions`, streamed and not, and `GET /v1/models`; `PUT /script` sets
+//! what streamed replies follow from then on. What it writes is
 //! decided by a seed, so that a test can compare what arrived with what was sent. It keeps every request, what was sent of
 //! its reply, and when the client hung up: that shows whether a stop reached it. It runs on a thread of its own, so that
 //! a busy test does not slow it, and as the program `maru-scripted-llm` for a whole stack. Nothing here shares code with

@@ -48,6 +48,11 @@ impl Socket {
         self.send(Message::text(value.to_string())).await;
     }
 
+    /// Sends a text frame, as it is.
+    pub async fn send_text(&mut self, text: &str) {
+        self.send(Message::text(text)).await;
+    }
+
     /// Sends a frame.
     pub async fn send(&mut self, message: Message) {
         self.0.send(message).await.expect("send a frame");

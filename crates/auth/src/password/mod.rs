@@ -10,7 +10,7 @@ pub mod reset;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use actix_web::web::{self, ServiceConfig};
@@ -84,10 +84,10 @@ impl Passwords {
     }
 
     async fn in_turn<T: Send + 'static>(&self, work: impl FnOnce(&mut Memory) -> T + Send + 'static) -> Outcome<T> {
-        let turn = tokio::time::timeout(TURN_TIMEOUT, self.turns.clone().acquire_owned())
-            .await
-            .map_err(|_elapsed| Problem::from(common::UNAVAILABLE))?
-            .map_err(Problem::unexpected)?;
+        let asked = Instant::now();
+        let turn = tokio::time::timeout(TURN_TIMEOUT, self.turns.clone().acquire_owned()).await;
+        metrics::histogram!("password_turn_wait_seconds").record(asked.elapsed());
+        let turn = turn.map_err(|_elapsed| Problem::from(common::UNAVAILABLE))?.map_err(Problem::unexpected)?;
         let spare = self.spare.clone();
         let working = tokio::task::spawn_blocking(move || {
             let_others_go_first();

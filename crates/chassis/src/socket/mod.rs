@@ -215,15 +215,18 @@ pub struct ErrorView {
     pub code: String,
     /// For people, in the language the socket was opened in.
     pub message: String,
+    /// Seconds after which it is worth another try; what `Retry-After` is to a request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u32>,
 }
 
 impl ErrorView {
     /// Describes a problem; of several invalid fields the first.
     pub fn new(problem: &Problem, locale: Locale) -> Self {
-        let view = problem.view(locale, "");
+        let (view, retry_after) = (problem.view(locale, ""), problem.seconds_to_wait());
         match view.errors.and_then(|fields| fields.into_iter().next()) {
-            Some(field) => Self { code: field.code, message: field.detail },
-            None => Self { code: view.code, message: view.detail },
+            Some(field) => Self { code: field.code, message: field.detail, retry_after },
+            None => Self { code: view.code, message: view.detail, retry_after },
         }
     }
 }

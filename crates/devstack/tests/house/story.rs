@@ -133,7 +133,7 @@ async fn keep_a_memo(kim: &Person) {
     let attachment = slot.text("/attachment_id");
     kim.post(&format!("/memo/{id}/attachments/{attachment}/complete"), json!({})).await.problem(409, "not_uploaded");
 
-    let http = chassis::client::http_client().unwrap();
+    let http = chassis::client::plain_http_client().unwrap();
     let mut upload = http.put(slot.text("/upload_url")).body(picture.clone());
     for (name, value) in slot.json["headers"].as_object().unwrap() {
         if !name.eq_ignore_ascii_case("content-length") {

@@ -28,6 +28,7 @@ pub(super) const ROUTES: &[Route] = &[
     on(POST, "/emotion/steps/generate", Person).patience(LONG),
     on(GET, "/emotion/steps/{session_id}", Person),
     on(POST, "/emotion/steps/{id}/stop", Person),
+    on(GET, "/emotion/steps/{id}/stream", Person).kind(Kind::Stream),
     on(GET.and(PUT).and(DELETE), "/emotion/prompt", Person),
     on(GET, "/emotion/safety/protocol", Optional),
     on(GET, "/ws/emotion", Optional).kind(Kind::Socket),

@@ -24,11 +24,12 @@ pub(super) const ROUTES: &[Route] = &[
     on(GET, "/memo/list", Person),
     on(GET, "/memo/daily", Person),
     on(GET, "/memo/tags", Person),
+    on(GET, "/memo/stats", Person),
     on(GET.and(DELETE), "/memo/{id}", Person),
     on(PUT, "/memo/{id}", Person).body(FORM_BODY).patience(UPLOAD),
     on(POST, "/memo/{id}/restore", Person),
     on(GET, "/memo/{id}/revisions", Person),
     on(POST, "/memo/{id}/attachments", Person),
-    on(GET, "/memo/{id}/attachments/{aid}", Person),
+    on(GET.and(DELETE), "/memo/{id}/attachments/{aid}", Person),
     on(POST, "/memo/{id}/attachments/{aid}/complete", Person),
 ];

@@ -207,7 +207,7 @@ impl Stage {
 
     /// Calls as nobody.
     pub(crate) fn anonymous(&self) -> Caller {
-        Caller { addr: self.addr, http: chassis::client::http_client().unwrap(), token: None }
+        Caller { addr: self.addr, http: chassis::client::plain_http_client().unwrap(), token: None }
     }
 
     /// Calls as a new person.

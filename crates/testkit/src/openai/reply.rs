@@ -14,7 +14,7 @@ use hyper::{
     header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER},
 };
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{Ending, Finish, Recorded, Script, State};
 
@@ -22,6 +22,10 @@ type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// Largest request that is read.
 const REQUEST_MAX: usize = 4 * 1024 * 1024;
+/// A text in whose place others are put.
+const MARK: &str = "the text";
+/// Tokens that go in one packet when they are late.
+const DUE_TOGETHER: usize = 16;
 
 /// Answers a request.
 pub(super) async fn serve(state: Arc<State>, request: Request<Incoming>) -> Response<Body> {
@@ -29,7 +33,21 @@ pub(super) async fn serve(state: Arc<State>, request: Request<Incoming>) -> Resp
         (&Method::POST, "/v1/chat/completions") => complete(state, request).await,
         (&Method::GET, "/v1/models") => json_answer(200, &json!({ "object": "list", "data": [{ "id": "scripted" }] })),
         (&Method::GET, "/stats") => json_answer(200, &state.stats()),
+        (&Method::PUT, "/script") => set_script(&state, request).await,
         _ => error(404, "not_found", None),
+    }
+}
+
+/// Takes the script that every streamed reply follows from now on.
+async fn set_script(state: &State, request: Request<Incoming>) -> Response<Body> {
+    let body = http_body_util::Limited::new(request.into_body(), REQUEST_MAX).collect().await;
+    let line = body.ok().and_then(|body| String::from_utf8(body.to_bytes().to_vec()).ok());
+    match line.map(|line| Script::parse(&line)) {
+        Some(Ok(script)) => {
+            state.scripts().always = script;
+            json_answer(200, &json!({}))
+        }
+        _ => error(400, "invalid_request_error", None),
     }
 }
 
@@ -58,7 +76,7 @@ async fn complete(state: Arc<State>, request: Request<Incoming>) -> Response<Bod
     }
     let tokens = script.tokens(&last);
     if is_streamed {
-        return events(Writer { script, tokens, model, wants_usage, next: 0, recording, part: Part::Role });
+        return events(Writer::new(script, tokens, model, wants_usage, recording));
     }
     let text = match (&script.text, schema) {
         (Some(text), _) => text.concat(),
@@ -184,9 +202,24 @@ struct Writer {
     next: usize,
     recording: Recording,
     part: Part,
+    /// What stands before and after the delta in every chunk of text: a load test has too many to write each anew.
+    around: (String, String),
+    /// When the first token was sent; the others have their times from it, so that a late one makes none later.
+    first_at: Option<Instant>,
 }
 
 impl Writer {
+    fn new(script: Script, tokens: Vec<String>, model: String, wants_usage: bool, recording: Recording) -> Self {
+        let around = (String::new(), String::new());
+        let (next, part, first_at) = (0, Part::Role, None);
+        let mut writer = Self { script, tokens, model, wants_usage, next, recording, part, around, first_at };
+        let whole = writer.chunk(&json!({ "content": MARK }), None);
+        let mark = Value::from(MARK).to_string();
+        let split = whole.split_once(&mark).map(|(before, after)| (before.to_owned(), after.to_owned()));
+        writer.around = split.unwrap_or_default();
+        writer
+    }
+
     /// Writes the next packet; nothing when the reply is over, an error when the connection breaks.
     async fn packet(&mut self) -> Option<Result<String, io::Error>> {
         let mut packet = String::new();
@@ -194,6 +227,16 @@ impl Writer {
             match self.event().await {
                 Some(Ok(event)) => packet.push_str(&event),
                 Some(Err(error)) if packet.is_empty() => return Some(Err(error)),
+                _ => break,
+            }
+        }
+        // What is due already goes along: a server that is asked for more than it can write falls behind otherwise.
+        for _ in 1..DUE_TOGETHER {
+            if !self.is_token_due() {
+                break;
+            }
+            match self.token().await {
+                Some(Ok(event)) => packet.push_str(&event),
                 _ => break,
             }
         }
@@ -264,12 +307,30 @@ impl Writer {
             return Some(Ok(format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\n\n")));
         }
         let token = self.tokens.get(at)?.clone();
-        if at > 0 {
-            sleep(self.script.itl).await;
+        match self.due_at() {
+            Some(due) => sleep_until(due).await,
+            None => self.first_at = Some(Instant::now()),
         }
         self.next += 1;
         self.recording.sent(&token);
-        Some(Ok(self.chunk(&json!({ "content": token }), None)))
+        let (before, after) = &self.around;
+        Some(Ok([before, Value::from(token).to_string().as_str(), after].concat()))
+    }
+
+    /// Returns when the next token is to be sent; nothing before the first one.
+    fn due_at(&self) -> Option<Instant> {
+        Some(self.first_at? + self.script.itl.saturating_mul(u32::try_from(self.next).unwrap_or(u32::MAX)))
+    }
+
+    /// Returns whether nothing but a token comes next, and its time is over.
+    fn is_token_due(&self) -> bool {
+        let at = Some(self.next);
+        let something_else = [self.script.cut, self.script.stall, self.script.inband_err, self.script.badjson];
+        self.part == Part::Tokens
+            && !self.script.itl.is_zero()
+            && self.next < self.tokens.len()
+            && !something_else.contains(&at)
+            && self.due_at().is_some_and(|due| due <= Instant::now())
     }
 
     fn chunk(&self, delta: &Value, reason: Option<&str>) -> String {

@@ -233,7 +233,10 @@ fn serve_emotion(stage: Stage, memo_urls: Urls) -> Room {
         replies: emotion::reply::ReplyConfig::default(),
         retention: emotion::retention::RetentionConfig::default(),
         signing: stage.signing_config(),
-        services: emotion::config::ServicesConfig { memo_urls },
+        services: emotion::config::ServicesConfig {
+            memo_urls,
+            auth_urls: Urls(vec!["http://127.0.0.1:1".parse().unwrap()]),
+        },
     };
     let app = stage.serve(emotion::build(config, stage.clock.clone()).unwrap());
     Room { service: Service::Emotion, stage, app }
@@ -250,6 +253,7 @@ fn serve_memo(stage: Stage, session_urls: Urls) -> Room {
         s3_secret_access_key: SecretString::from(s3.secret_access_key),
     };
     let config = memo::config::MemoConfig {
+        files: memo::config::FilesConfig { files_quota_mb: 2_048 },
         base: stage.base_config(),
         port: 0,
         s3,

@@ -16,6 +16,7 @@ use std::{
 };
 
 use chassis::{
+    gauges,
     lifecycle::Lifecycle,
     outbox::Outbox,
     pg::{Pg, PgConfig},
@@ -227,7 +228,9 @@ impl<R: Request> Inner<R> {
         for job in later.into_iter().rev() {
             waiting.push_front(job);
         }
-        self.waiting.fetch_sub(jobs.len() + gone, Ordering::Relaxed);
+        let before = self.waiting.fetch_sub(jobs.len() + gone, Ordering::Relaxed);
+        metrics::gauge!("lane_requests_waiting", "lane" => R::KIND)
+            .set(gauges::count(before.saturating_sub(jobs.len() + gone)));
         jobs
     }
 

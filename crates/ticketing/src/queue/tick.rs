@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chassis::{lifecycle::Lifecycle, problem::Outcome};
+use chassis::{gauges, lifecycle::Lifecycle, problem::Outcome};
 use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -39,6 +39,7 @@ async fn run(rooms: WaitingRooms, stop: CancellationToken) {
         if now >= adopt_at {
             adopt_at = now + ADOPT_EVERY;
             adopt(&rooms).await;
+            tell_sizes(&rooms);
         }
         let due = rooms.known().into_iter().filter(|room| room.memory().next_tick <= now);
         stream::iter(due).for_each_concurrent(AT_ONCE, |room| look_after(&rooms, room, pause)).await;
@@ -47,6 +48,17 @@ async fn run(rooms: WaitingRooms, stop: CancellationToken) {
             () = tokio::time::sleep(pause) => {}
         }
     }
+}
+
+/// Tells as gauges how many wait and how many are inside, over all rooms that this replica looks after.
+fn tell_sizes(rooms: &WaitingRooms) {
+    let (mut waiting, mut inside) = (0, 0);
+    for (queued, active, _threshold) in rooms.known().iter().filter_map(|room| room.memory().told) {
+        (waiting, inside) = (waiting + queued, inside + active);
+    }
+    let count = |of: i64| gauges::count(usize::try_from(of).unwrap_or_default());
+    metrics::gauge!("queue_people_waiting").set(count(waiting));
+    metrics::gauge!("queue_people_inside").set(count(inside));
 }
 
 /// Takes rooms up that another replica opened.

@@ -70,7 +70,7 @@ async fn the_file_is_no_page(person: &Person, memo: &str, name: &str) {
         person.post(&format!("{file}/complete"), json!({})).await.ok(200);
         let url = person.get(&file).await.ok(200).text("/url");
         let served =
-            chassis::client::http_client().expect("a client").get(url).send().await.expect("the storage answers");
+            chassis::client::plain_http_client().expect("a client").get(url).send().await.expect("the storage answers");
         let header = |name: &str| served.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         assert!(header("content-disposition").starts_with("attachment;"), "{content_type}: {:?}", served.headers());
         assert_eq!(header("content-type"), "application/octet-stream", "{content_type}");
