@@ -2,7 +2,7 @@
 //!
 //! One machine needs no S3 of its own: `s3s-fs` keeps objects as files, checks every signature and every expiry, and is
 //! embedded here. It knows nothing of browsers, so this module answers the preflight requests of uploads to presigned
-//! URLs and adds the CORS headers. Tests of other crates may embed it too.
+//! URLs and adds the CORS headers and `nosniff`. Tests of other crates may embed it too.
 
 use std::{
     io,
@@ -17,7 +17,7 @@ use http::{
     header::{
         ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
         ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
-        ACCESS_CONTROL_REQUEST_METHOD,
+        ACCESS_CONTROL_REQUEST_METHOD, X_CONTENT_TYPE_OPTIONS,
     },
 };
 use hyper::{body::Incoming, service::service_fn};
@@ -140,6 +140,8 @@ fn preflight(asked: &HeaderMap) -> Response<Body> {
 }
 
 fn share(headers: &mut HeaderMap) {
+    // What was uploaded is what its type says, and no page because it looks like one.
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
 }

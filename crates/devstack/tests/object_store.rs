@@ -72,6 +72,26 @@ async fn what_is_put_through_a_presigned_url_is_read_back() {
 }
 
 #[tokio::test]
+async fn what_a_presigned_url_says_of_an_answer_stands_in_it_and_no_browser_guesses() {
+    let store = Store::serve("disposition").await;
+    store.put(store.put_url(SECRET, "page"), "<script>alert(1)</script>").await;
+    let credentials = Credentials::new(KEY, SECRET);
+    let mut get = store.bucket.get_object(Some(&credentials), "page");
+    get.query_mut().insert("response-content-type", "application/octet-stream");
+    get.query_mut().insert("response-content-disposition", "attachment; filename*=UTF-8''a.html");
+    let url = get.sign(HOUR).to_string();
+    let answer = store.client.get(&url).send().await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::OK);
+    let headers = answer.headers();
+    assert_eq!(headers["content-type"], "application/octet-stream");
+    assert_eq!(headers["content-disposition"], "attachment; filename*=UTF-8''a.html");
+    assert_eq!(headers["x-content-type-options"], "nosniff");
+    let changed = url.replace("attachment", "inline");
+    let answer = store.client.get(changed).send().await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
 async fn a_signature_by_another_key_is_refused() {
     let store = Store::serve("refusal").await;
     let (status, _) = store.put(store.put_url("another secret", "x"), "pixels").await;

@@ -8,14 +8,15 @@ use chassis::{
 };
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use domain::principal::Service;
+use tokio::sync::Notify;
 use utoipa::OpenApi as _;
 
 use crate::{
+    attachments::{preview, sweep},
     config::MemoConfig,
     development,
     memos::{keys, trash},
     peers::Peers,
-    person::late_upload,
     routes,
     storage::ObjectStorage,
 };
@@ -32,6 +33,10 @@ pub struct App {
     pub config: Arc<MemoConfig>,
     /// Where files are.
     pub storage: Arc<ObjectStorage>,
+    /// Told when objects have lost their owner.
+    pub unowned: Arc<Notify>,
+    /// Told when there are files whose previews are to be made.
+    pub previews: Arc<Notify>,
     /// The services that are asked.
     pub peers: Arc<Peers>,
     /// Signs where a page of a list ended.
@@ -45,7 +50,8 @@ pub struct App {
 pub fn build(config: MemoConfig, clock: Clock) -> Outcome<Bound> {
     let app = App::new(config, clock)?;
     idempotency::prune(&app.ground.lifecycle, app.ground.pg.clone());
-    late_upload::start(&app);
+    sweep::start(&app);
+    preview::start(&app);
     keys::start(&app);
     trash::start(&app);
     let data = actix_web::web::Data::new(app.clone());
@@ -65,6 +71,8 @@ impl App {
             peers: Arc::new(Peers::new(&config, &clock)?),
             cursor_mac: Mac::new(&config.signing.internal_signing_key, None, "memo cursor"),
             storage: Arc::new(ObjectStorage::new(&config.s3, clock)?),
+            unowned: Arc::default(),
+            previews: Arc::default(),
             config: Arc::new(config),
         })
     }

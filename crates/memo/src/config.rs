@@ -23,6 +23,9 @@ pub struct MemoConfig {
     /// Where files are.
     #[command(flatten)]
     pub s3: S3Config,
+    /// How much of it.
+    #[command(flatten)]
+    pub files: FilesConfig,
     /// The key of its calls to other services.
     #[command(flatten)]
     pub signing: SigningConfig,
@@ -37,6 +40,21 @@ pub struct ServicesConfig {
     /// Addresses of the session service, comma-separated: `http://host:port`. It knows the focus sessions of a day.
     #[arg(long, env = "SESSION_URLS", default_value = "http://session:3002", value_parser = parse_urls)]
     pub session_urls: Urls,
+}
+
+/// How much people may keep.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct FilesConfig {
+    /// Megabytes of files that one person may keep.
+    #[arg(long, env = "FILES_QUOTA_MB", default_value_t = 2_048)]
+    pub files_quota_mb: u32,
+}
+
+impl FilesConfig {
+    /// Returns the quota in bytes.
+    pub fn quota_bytes(self) -> i64 {
+        i64::from(self.files_quota_mb) * 1024 * 1024
+    }
 }
 
 /// An object storage that speaks S3 with path-style URLs: R2, S3, MinIO, Garage.

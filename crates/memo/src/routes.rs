@@ -6,7 +6,8 @@ use crate::{attachments, memos, person};
 
 /// Mounts all routes.
 pub fn configure(cfg: &mut ServiceConfig) {
-    cfg.configure(memos::routes).configure(attachments::routes).configure(person::routes);
+    // Forms before the JSON of the same routes.
+    cfg.configure(attachments::routes).configure(memos::routes).configure(person::routes);
 }
 
 /// The API document.
@@ -16,7 +17,9 @@ pub fn configure(cfg: &mut ServiceConfig) {
     paths(
         memos::create::create, memos::list::list, memos::read::read, memos::update::update, memos::trash::delete,
         memos::trash::restore, memos::revisions::revisions, memos::daily::daily, memos::tags::tags,
-        attachments::begin::begin, attachments::complete::complete, attachments::open::open
+        memos::stats::stats,
+        attachments::begin::begin, attachments::complete::complete, attachments::open::open,
+        attachments::remove::remove
     ),
     tags((name = "memos", description = "What a person kept"), (name = "attachments", description = "Files of a memo"))
 )]

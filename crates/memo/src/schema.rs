@@ -34,13 +34,36 @@ diesel::table! {
         upload_expires_at -> Timestamptz,
         created_at -> Timestamptz,
         ready_at -> Nullable<Timestamptz>,
+        object_id -> Nullable<Uuid>,
+        counted_bytes -> BigInt,
+        missing_since -> Nullable<Timestamptz>,
+        seen_at -> Nullable<Timestamptz>,
+        preview -> Nullable<Text>,
+        preview_attempts -> SmallInt,
+        preview_due_at -> Nullable<Timestamptz>,
+        width -> Nullable<Integer>,
+        height -> Nullable<Integer>,
+        has_thumbnail -> Bool,
+        duration_ms -> Nullable<BigInt>,
+        waveform -> Nullable<Binary>,
     }
 }
 
 diesel::table! {
-    late_uploads (object_key) {
+    unowned_objects (object_key) {
         object_key -> Text,
         due_at -> Timestamptz,
+        user_id -> Nullable<Uuid>,
+        counted_bytes -> BigInt,
+        multipart_id -> Nullable<Text>,
+        is_dying -> Bool,
+    }
+}
+
+diesel::table! {
+    storage_usage (user_id) {
+        user_id -> Uuid,
+        bytes -> BigInt,
     }
 }
 
@@ -59,4 +82,5 @@ diesel::table! {
 }
 
 diesel::joinable!(attachments -> memos (memo_id));
-diesel::allow_tables_to_appear_in_same_query!(attachments, memos);
+diesel::joinable!(memo_revisions -> memos (memo_id));
+diesel::allow_tables_to_appear_in_same_query!(attachments, memo_revisions, memos);

@@ -4,11 +4,19 @@
 //! key in the object storage is made of ids only, its name is kept without paths and tricks, and only well-known image
 //! and audio types are ever shown inline.
 
+mod sniff;
+mod verify;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
+pub use self::{
+    sniff::{HEAD_BYTES, guess, may_be},
+    verify::{CHECKSUM_MISMATCH, Declared, Found, Mismatch, SIZE_MISMATCH, TYPE_MISMATCH, verify_upload},
+};
 use crate::{
-    fault::{Fault, Kind, Violations},
+    fault::Violations,
     ids::{AttachmentId, UserId},
 };
 
@@ -26,6 +34,8 @@ const CONTENT_TYPE_MAX: usize = 127;
 /// Images that a browser may show inline. No SVG: it can carry scripts.
 const IMAGES: [&str; 7] =
     ["image/jpeg", "image/png", "image/gif", "image/webp", "image/avif", "image/heic", "image/heif"];
+/// Those of which small pictures are made.
+const PICTURED: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
 /// Audio that a browser may play inline.
 const AUDIO: [&str; 11] = [
     "audio/mpeg",
@@ -39,6 +49,16 @@ const AUDIO: [&str; 11] = [
     "audio/x-wav",
     "audio/flac",
     "audio/3gpp",
+];
+
+/// Names that apps use for types of the lists above.
+const ALIASES: [(&str, &str); 6] = [
+    ("image/jpg", "image/jpeg"),
+    ("image/pjpeg", "image/jpeg"),
+    ("audio/mp3", "audio/mpeg"),
+    ("audio/m4a", "audio/mp4"),
+    ("audio/wave", "audio/wav"),
+    ("audio/vnd.wave", "audio/wav"),
 ];
 
 /// What a file is to whoever opens the memo.
@@ -107,6 +127,7 @@ impl ContentType {
         );
         let parameters: String = parameters.split_ascii_whitespace().collect();
         let separator = if parameters.is_empty() { "" } else { ";" };
+        let essence = ALIASES.iter().find(|(alias, _)| *alias == essence).map_or(essence.as_str(), |(_, name)| name);
         sound.then(|| Self(format!("{essence}{separator}{parameters}")))
     }
 
@@ -115,9 +136,14 @@ impl ContentType {
         &self.0
     }
 
+    /// Returns the type without its parameters.
+    pub fn essence(&self) -> &str {
+        self.0.split(';').next().unwrap_or_default()
+    }
+
     /// Returns what a file of this type is.
     pub fn kind(&self) -> AttachmentKind {
-        let essence = self.0.split(';').next().unwrap_or_default();
+        let essence = self.essence();
         if IMAGES.contains(&essence) {
             AttachmentKind::Image
         } else if AUDIO.contains(&essence) {
@@ -126,6 +152,13 @@ impl ContentType {
             AttachmentKind::File
         }
     }
+}
+
+/// Returns whether something is made of a file of this type to be shown before it is opened: of images that we can read,
+/// and of audio.
+pub fn has_preview(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default();
+    PICTURED.contains(&essence) || AUDIO.contains(&essence)
 }
 
 /// Reads a file's name, recording a violation at `/filename`: the last part of a path, without what could deceive.
@@ -197,96 +230,19 @@ fn decode_hex(text: &str) -> Option<[u8; 32]> {
     bytes?.try_into().ok()
 }
 
-/// Returns a file's key in the object storage: ids only, no text of a client.
-pub fn object_key(owner: UserId, attachment: AttachmentId) -> String {
-    format!("memo/{owner}/{attachment}")
+/// Returns the key under which a file lies in the object storage: ids only, no text of a client. Nobody gets a URL to
+/// write there.
+pub fn object_key(owner: UserId, object: Uuid) -> String {
+    format!("memo/{owner}/{object}")
 }
 
-/// What somebody said about a file before they uploaded it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Declared {
-    /// Bytes.
-    pub size: i64,
-    /// Media type.
-    pub content_type: String,
-    /// SHA-256, when they gave one.
-    pub sha256: Option<Vec<u8>>,
+/// Returns the key that a file is uploaded to. Whoever may upload can do so again until their URL ends, so nothing is
+/// ever shown from here.
+pub fn upload_key(owner: UserId, attachment: AttachmentId) -> String {
+    format!("upload/{owner}/{attachment}")
 }
 
-/// What the object storage says it holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// Bytes.
-    pub size: i64,
-    /// Media type, where the storage tells.
-    pub content_type: Option<String>,
-    /// SHA-256 that the storage itself computed, where it tells.
-    pub sha256: Option<Vec<u8>>,
-}
-
-/// How an uploaded file differs from what was declared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mismatch {
-    /// Another size.
-    Size,
-    /// Another media type.
-    Type,
-    /// Another SHA-256, or one that the storage cannot confirm.
-    Checksum,
-}
-
-/// The uploaded file has another size than declared; it is deleted.
-pub const SIZE_MISMATCH: Fault = Fault::new(
-    Kind::Invalid,
-    "size_mismatch",
-    "올린 파일의 크기가 신고한 값과 다릅니다. 다시 올려 주세요.",
-    "The file's size is not what was declared. Please upload it again.",
-);
-/// The uploaded file has another type than declared; it is deleted.
-pub const TYPE_MISMATCH: Fault = Fault::new(
-    Kind::Invalid,
-    "type_mismatch",
-    "올린 파일의 형식이 신고한 값과 다릅니다. 다시 올려 주세요.",
-    "The file's type is not what was declared. Please upload it again.",
-);
-/// The uploaded file has another SHA-256 than declared; it is deleted.
-pub const CHECKSUM_MISMATCH: Fault = Fault::new(
-    Kind::Invalid,
-    "checksum_mismatch",
-    "올린 파일의 내용이 신고한 값과 다릅니다. 다시 올려 주세요.",
-    "The file's content is not what was declared. Please upload it again.",
-);
-
-impl Mismatch {
-    /// Returns what the uploader is told; its code is the name that stands in tables.
-    pub const fn fault(self) -> Fault {
-        match self {
-            Self::Size => SIZE_MISMATCH,
-            Self::Type => TYPE_MISMATCH,
-            Self::Checksum => CHECKSUM_MISMATCH,
-        }
-    }
-
-    /// Reads a mismatch's name.
-    pub fn parse(name: &str) -> Option<Self> {
-        [Self::Size, Self::Type, Self::Checksum].into_iter().find(|mismatch| mismatch.fault().code == name)
-    }
-}
-
-/// Compares what was declared with what was uploaded.
-///
-/// # Errors
-/// Names the first difference. A declared SHA-256 must be confirmed by the storage: one that is silent has not checked.
-pub fn verify_upload(declared: &Declared, found: &Found) -> Result<(), Mismatch> {
-    if found.size != declared.size {
-        return Err(Mismatch::Size);
-    }
-    let same_type = |content_type: &str| content_type.eq_ignore_ascii_case(&declared.content_type);
-    if !found.content_type.as_deref().is_none_or(same_type) {
-        return Err(Mismatch::Type);
-    }
-    if declared.sha256.is_some() && declared.sha256 != found.sha256 {
-        return Err(Mismatch::Checksum);
-    }
-    Ok(())
+/// Returns the key of the small picture of an image.
+pub fn thumbnail_key(owner: UserId, object: Uuid) -> String {
+    format!("thumbnail/{owner}/{object}")
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{attachment::*, *};
-use crate::ids::{AttachmentId, UserId};
+use crate::ids::UserId;
 
 fn codes(violations: &Violations) -> Vec<String> {
     violations.as_slice().iter().map(|v| format!("{} {}", v.pointer, v.code)).collect()
@@ -119,7 +119,7 @@ fn a_digest_has_sixty_four_hex_digits() {
 
 #[test]
 fn a_key_is_made_of_ids_only() {
-    let key = object_key(UserId(Uuid::nil()), AttachmentId(Uuid::max()));
+    let key = object_key(UserId(Uuid::nil()), Uuid::max());
     assert_eq!(key, "memo/00000000-0000-0000-0000-000000000000/ffffffff-ffff-ffff-ffff-ffffffffffff");
 }
 

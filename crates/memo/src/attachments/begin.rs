@@ -24,8 +24,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    TOO_MANY_ATTACHMENTS, key_of,
+    TOO_MANY_ATTACHMENTS,
     store::{self, Attachment, NewAttachment, State},
+    upload_of,
 };
 use crate::{
     app::App,
@@ -52,7 +53,7 @@ pub struct BeginUploadRequest {
 }
 
 /// Permission to upload one file.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub struct UploadView {
     /// The file.
     attachment_id: Uuid,
@@ -114,7 +115,7 @@ struct Begun {
     responses(
         (status = 201, body = UploadView),
         (status = 404, description = "`memo_not_found`", body = ProblemView),
-        (status = 409, description = "`too_many_attachments`, `already_uploaded`", body = ProblemView),
+        (status = 409, description = "`too_many_attachments`, `already_uploaded`, `quota_exceeded`", body = ProblemView),
         (status = 422, description = "`invalid`, `idempotency_key_reused`", body = ProblemView)
     )
 )]
@@ -151,7 +152,7 @@ async fn permit(
             Some(answer) => replayed(conn, owner, memo, answer).await?,
             None => reserve(app, conn, owner, memo, upload, &attempt).await?,
         };
-        let permit = app.storage.permit_upload(&key_of(&attachment), &attachment.declared());
+        let permit = app.storage.permit_upload(&upload_of(&attachment), &attachment.declared());
         store::extend_upload(conn, attachment.id, permit.presigned.expires_at).await?;
         Outcome::Ok((attachment, permit))
     })
@@ -195,6 +196,7 @@ async fn reserve(
         created_at: now,
     };
     let attachment = store::insert(conn, &new).await?;
+    store::check_quota(conn, owner, app.config.files.quota_bytes()).await?;
     attempt.keep(conn, &Answer::new(StatusCode::CREATED, &Begun { attachment_id: id })?).await?;
     Ok(attachment)
 }

@@ -6,21 +6,25 @@ use actix_web::{
 };
 use chassis::{
     principal::Person,
-    problem::{Outcome, ProblemView},
+    problem::{Outcome, Problem, ProblemView},
 };
 use diesel_async::AsyncConnection;
 use domain::{
     ids::{AttachmentId, MemoId, UserId},
-    memo::attachment::{ATTACHMENTS_MAX, Mismatch, verify_upload},
+    memo::attachment::{ATTACHMENTS_MAX, AttachmentKind, HEAD_BYTES, Mismatch, may_be, object_key, verify_upload},
 };
+use uuid::Uuid;
 
 use super::{
-    AttachmentView, NOT_UPLOADED, TOO_MANY_ATTACHMENTS, key_of,
+    AttachmentView, NOT_UPLOADED, TOO_MANY_ATTACHMENTS,
     store::{self, Attachment, State},
+    unowned::{self, UPLOAD_PATIENCE, Unowned},
+    upload_of,
 };
 use crate::{
     app::App,
     memos::{private, store as memos},
+    storage::Copied,
 };
 
 /// Makes an uploaded file part of its memo, once the object storage has confirmed that it is there and as declared.
@@ -47,53 +51,122 @@ pub async fn complete(app: Data<App>, person: Person, path: Path<(MemoId, Attach
 
 /// Returns the file once it is ready. The storage is asked without a connection in hand: it may take its time.
 async fn settle(app: &App, owner: UserId, memo: MemoId, id: AttachmentId) -> Outcome<Attachment> {
-    let attachment = {
-        let mut conn = app.ground.pg.conn().await?;
-        store::get(&mut conn, owner, memo, id).await?
-    };
+    let attachment = look(app, owner, memo, id).await?;
     match attachment.state()? {
         State::Ready => return Ok(attachment),
         State::Rejected(mismatch) => return Err(mismatch.fault().into()),
         State::Initiated => {}
     }
-    let found = app.storage.find(&key_of(&attachment)).await?.ok_or(NOT_UPLOADED)?;
-    match verify_upload(&attachment.declared(), &found) {
-        Ok(()) => accept(app, owner, memo, id).await,
-        Err(mismatch) => reject(app, &attachment, mismatch).await,
+    let Some(upload) = app.storage.find(&upload_of(&attachment)).await? else {
+        return ready_meanwhile(app, owner, memo, id).await;
+    };
+    if let Err(mismatch) = verify_upload(&attachment.declared(), &upload.found) {
+        return reject(app, &attachment, None, mismatch).await;
+    }
+    // To a key that nobody has a URL for, and that no other request writes to: what is looked at there stays so.
+    let object = app.ground.clock.uuid();
+    let key = object_key(owner, object);
+    unowned::stage(app, owner, &key).await?;
+    if app.storage.copy(&upload_of(&attachment), &upload.etag, &key).await? == Copied::Changed {
+        return ready_meanwhile(app, owner, memo, id).await;
+    }
+    match inspect(app, &attachment, &key).await? {
+        Ok(()) => accept(app, owner, &attachment, object).await,
+        Err(mismatch) => reject(app, &attachment, Some(&key), mismatch).await,
     }
 }
 
-async fn accept(app: &App, owner: UserId, memo: MemoId, id: AttachmentId) -> Outcome<Attachment> {
-    let now = app.ground.clock.now();
+/// Returns a file of which there is no upload if another request has come first and cleared it away.
+async fn ready_meanwhile(app: &App, owner: UserId, memo: MemoId, id: AttachmentId) -> Outcome<Attachment> {
+    let attachment = look(app, owner, memo, id).await?;
+    if attachment.state()? == State::Ready { Ok(attachment) } else { Err(NOT_UPLOADED.into()) }
+}
+
+async fn look(app: &App, owner: UserId, memo: MemoId, id: AttachmentId) -> Outcome<Attachment> {
     let mut conn = app.ground.pg.conn().await?;
-    conn.transaction(async |conn| {
+    store::get(&mut conn, owner, memo, id).await
+}
+
+/// Judges the copy: whole, and of the type that it is said to be.
+async fn inspect(app: &App, attachment: &Attachment, key: &str) -> Outcome<Result<(), Mismatch>> {
+    let whole = app.storage.find(key).await?.is_some_and(|copy| copy.found.size == attachment.size);
+    if !whole {
+        return Ok(Err(Mismatch::Size));
+    }
+    let head = app.storage.read(key, 0, HEAD_BYTES).await?;
+    let kind = AttachmentKind::parse(&attachment.kind);
+    let is_so = may_be(kind, &attachment.content_type, &attachment.filename, &head);
+    Ok(if is_so { Ok(()) } else { Err(Mismatch::Type) })
+}
+
+async fn accept(app: &App, owner: UserId, file: &Attachment, object: Uuid) -> Outcome<Attachment> {
+    let now = app.ground.clock.now();
+    let memo = MemoId(file.memo_id);
+    let mut conn = app.ground.pg.conn().await?;
+    let settled = conn.transaction(async |conn| {
         memos::lock(conn, owner, memo).await?;
-        let attachment = store::get(conn, owner, memo, id).await?;
+        let attachment = store::get(conn, owner, memo, AttachmentId(file.id)).await?;
         match attachment.state()? {
-            // Another request came first.
-            State::Ready => Ok(attachment),
+            // Another request came first, with a copy of its own.
+            State::Ready => Ok((attachment, false)),
             State::Rejected(mismatch) => Err(mismatch.fault().into()),
             // An upload that outlived its URL did not keep its place.
             State::Initiated if store::count_ready(conn, memo).await? >= ATTACHMENTS_MAX => {
                 Err(TOO_MANY_ATTACHMENTS.into())
             }
             State::Initiated => {
-                store::make_ready(conn, attachment.id, now).await?;
-                Outcome::Ok(attachment)
+                if !unowned::adopt(conn, &object_key(owner, object)).await? {
+                    return Err(Problem::late("the copy took longer than its place was kept"));
+                }
+                store::make_ready(conn, &attachment, object, now).await?;
+                // Until its URL ends somebody may upload it once more, to where nobody looks.
+                unowned::expect(conn, &left_upload(&attachment)).await?;
+                let attachment = store::get(conn, owner, memo, AttachmentId(file.id)).await?;
+                Outcome::Ok((attachment, true))
             }
         }
-    })
-    .await
+    });
+    let (attachment, is_first) = settled.await?;
+    drop(conn);
+    app.previews.notify_one();
+    let leftover = if is_first { upload_of(&attachment) } else { object_key(owner, object) };
+    clear(app, &leftover).await;
+    Ok(attachment)
 }
 
-/// Rejects a file and then deletes its object, in this order: what a parallel request accepted is never deleted.
-async fn reject(app: &App, attachment: &Attachment, mismatch: Mismatch) -> Outcome<Attachment> {
+/// Rejects a file and then deletes its objects, in this order: what a parallel request accepted is never deleted.
+async fn reject(app: &App, attachment: &Attachment, copy: Option<&str>, mismatch: Mismatch) -> Outcome<Attachment> {
     let rejected = {
         let mut conn = app.ground.pg.conn().await?;
-        store::reject(&mut conn, attachment.id, mismatch).await?
+        conn.transaction(async |conn| {
+            let rejected = store::reject(conn, attachment.id, mismatch).await?;
+            if rejected {
+                unowned::expect(conn, &left_upload(attachment)).await?;
+            }
+            Outcome::Ok(rejected)
+        })
+        .await?
     };
     if rejected {
-        app.storage.delete(&key_of(attachment)).await?;
+        clear(app, &upload_of(attachment)).await;
+    }
+    if let Some(copy) = copy {
+        clear(app, copy).await;
     }
     Err(mismatch.fault().into())
+}
+
+fn left_upload(attachment: &Attachment) -> Unowned {
+    Unowned {
+        object_key: upload_of(attachment),
+        due_at: attachment.upload_expires_at + UPLOAD_PATIENCE,
+        user_id: Some(attachment.user_id),
+    }
+}
+
+/// Deletes an object that is written down as nobody's. When it does not come through, the sweep does it later.
+async fn clear(app: &App, key: &str) {
+    if let Err(problem) = app.storage.delete(key).await {
+        tracing::info!(code = problem.code(), "an object is left for the sweep");
+    }
 }

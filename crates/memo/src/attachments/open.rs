@@ -16,13 +16,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    NOT_UPLOADED, permit_download,
+    ATTACHMENT_NOT_FOUND, NOT_UPLOADED, permit_download,
     store::{self, State},
 };
 use crate::{app::App, memos::private};
 
 /// Where a file is, for 15 minutes.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub struct DownloadView {
     /// Where to `GET` it.
     url: String,
@@ -48,6 +48,8 @@ pub async fn open(app: Data<App>, person: Person, path: Path<(MemoId, Attachment
     let mut conn = app.ground.pg.conn().await?;
     let attachment = store::get(&mut conn, person.0.user_id, memo_id, attachment_id).await?;
     match attachment.state()? {
+        // Its object is not found; see the sweep.
+        State::Ready if attachment.missing_since.is_some() => return Err(ATTACHMENT_NOT_FOUND.into()),
         State::Ready => {}
         State::Initiated => return Err(NOT_UPLOADED.into()),
         State::Rejected(mismatch) => return Err(mismatch.fault().into()),

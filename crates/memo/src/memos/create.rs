@@ -25,7 +25,7 @@ use super::{
     precondition::tagged,
     store::{self, NewMemo},
 };
-use crate::app::App;
+use crate::{app::App, attachments::form::document::CreateMemoForm};
 
 /// A memo to be written.
 #[derive(Deserialize, Serialize, ToSchema)]
@@ -81,16 +81,25 @@ impl TryFrom<CreateMemoRequest> for Draft {
 
 /// Writes a memo. The same `Idempotency-Key` with the same body makes one memo, however often it is sent.
 ///
+/// As a form it may bring files, which are checked and kept as they come.
+///
 /// **Permissions**: a signed-in person, for themselves.
 #[utoipa::path(
-    post, path = "/memo", tag = "memos", security(("bearer" = [])), request_body = CreateMemoRequest,
+    post, path = "/memo", tag = "memos", security(("bearer" = [])),
+    request_body(content((CreateMemoRequest = "application/json"), (CreateMemoForm = "multipart/form-data"))),
     params(("Idempotency-Key" = Option<String>, Header, description = "1-128 letters, digits, `-` or `_`")),
     responses(
         (status = 201, body = MemoView),
-        (status = 409, description = "`idempotency_in_progress`", body = ProblemView),
+        (
+            status = 409, description = "`idempotency_in_progress`; of a form `too_many_attachments`, `quota_exceeded`",
+            body = ProblemView
+        ),
         (status = 413, description = "`too_large`", body = ProblemView),
         (status = 415, description = "`unsupported_media_type`", body = ProblemView),
-        (status = 422, description = "`invalid`, `idempotency_key_reused`", body = ProblemView),
+        (
+            status = 422, description = "`invalid`, `idempotency_key_reused`; of a form `type_mismatch`",
+            body = ProblemView
+        ),
         (status = 503, description = "`unavailable`: the focus session could not be checked", body = ProblemView)
     )
 )]

@@ -70,8 +70,8 @@ struct Asked {
     limit: i64,
 }
 
-/// Lists memos, newest first: a bare array, with `X-Total-Count`, and `Link` when more follow. A search has
-/// `X-Total-Count` only when its first page holds all there is.
+/// Lists memos, newest first: a bare array, with `X-Total-Count`, and `Link` when more follow. A search that finds more
+/// than some 500 memos, or very long ones, has no `X-Total-Count`.
 ///
 /// **Permissions**: a signed-in person, their own.
 #[utoipa::path(
@@ -93,7 +93,7 @@ pub async fn list(app: Data<App>, person: Person, req: HttpRequest, query: Query
     let total = match (cursor, &next, &sought) {
         (None, None, _) => i64::try_from(memos.len()).ok(),
         (_, _, None) => Some(store::count(&mut conn, &filter).await?),
-        (_, _, Some(_)) => None,
+        (_, _, Some(sought)) => search::count(&mut conn, &filter, sought).await?,
     };
     let views = show_all(&mut conn, memos, &app.storage).await?;
     drop(conn);

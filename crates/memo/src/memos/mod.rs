@@ -11,6 +11,7 @@ pub mod precondition;
 pub mod read;
 pub mod revisions;
 pub mod search;
+pub mod stats;
 pub mod store;
 pub mod tags;
 pub mod trash;
@@ -56,6 +57,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(web::resource(["/memo", "/memo/"]).app_data(body.clone()).post(create::create))
         .service(web::resource(["/memo/list", "/memo/list/"]).get(list::list))
         .service(web::resource("/memo/daily").get(daily::daily))
+        .service(web::resource(["/memo/stats", "/memo/stats/"]).get(stats::stats))
         .service(web::resource(["/memo/tags", "/memo/tags/"]).get(tags::tags))
         .service(
             web::resource("/memo/{memo_id}").app_data(body).get(read::read).put(update::update).delete(trash::delete),
@@ -65,7 +67,8 @@ pub fn routes(cfg: &mut ServiceConfig) {
 }
 
 /// A memo as its owner sees it.
-#[derive(Debug, Serialize, ToSchema)]
+// No `Debug`: no log line may show what somebody wrote.
+#[derive(Serialize, ToSchema)]
 pub struct MemoView {
     /// The memo.
     pub id: Uuid,

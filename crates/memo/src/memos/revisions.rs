@@ -25,17 +25,20 @@ use crate::{app::App, schema::memo_revisions};
 /// Revisions that are kept of a memo, the newest ones: 8 MB of the longest.
 pub const KEPT: i64 = 20;
 
+/// What a memo was.
+// No `Debug`: no log line may show what somebody wrote.
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = memo_revisions, check_for_backend(diesel::pg::Pg))]
-struct Revision {
-    version: i64,
-    content: String,
-    tags: Vec<String>,
-    category: Option<String>,
-    session_id: Option<Uuid>,
-    metadata: serde_json::Value,
-    written_at: DateTime<Utc>,
-    replaced_at: DateTime<Utc>,
+#[expect(missing_docs, reason = "the columns are described in the migration")]
+pub struct Revision {
+    pub version: i64,
+    pub content: String,
+    pub tags: Vec<String>,
+    pub category: Option<String>,
+    pub session_id: Option<Uuid>,
+    pub metadata: serde_json::Value,
+    pub written_at: DateTime<Utc>,
+    pub replaced_at: DateTime<Utc>,
 }
 
 /// What a memo was for a while.

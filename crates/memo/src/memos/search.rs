@@ -7,7 +7,9 @@
 use chassis::problem::Outcome;
 use chrono::{DateTime, Utc};
 use diesel::{
-    QueryableByName, sql_query,
+    QueryableByName,
+    pg::Pg,
+    sql_query,
     sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -23,6 +25,10 @@ use super::{
 const RECENT: i64 = 400;
 /// Candidates that are read at once: the longest memos have 400 kB each.
 const AT_ONCE: usize = 50;
+/// Most candidates that are read to be counted.
+const COUNTED: i64 = 500;
+/// Most bytes of them together: what is folded in a few milliseconds.
+const COUNTED_BYTES: i64 = 1024 * 1024;
 
 /// What both statements look through; the keys of the query are `$5`, the key of memos with too many `$6`.
 macro_rules! rows {
@@ -46,6 +52,21 @@ const CANDIDATES: &str = concat!(
     " AND (search_keys @> $5 OR search_keys @> ARRAY[$6])) \
      SELECT id, created_at, true AS is_candidate FROM candidates ORDER BY created_at DESC, id DESC LIMIT $10"
 );
+
+/// Some candidates, in no order, and how long they are.
+const SOME: &str = concat!(
+    "SELECT id, octet_length(content)::bigint AS bytes ",
+    rows!(),
+    " AND (search_keys @> $5 OR search_keys @> ARRAY[$6]) LIMIT $10"
+);
+
+#[derive(QueryableByName)]
+struct Candidate {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+    #[diesel(sql_type = BigInt)]
+    bytes: i64,
+}
 
 #[derive(QueryableByName)]
 struct Seen {
@@ -73,7 +94,7 @@ pub async fn search(
     let mut found = Vec::new();
     let (mut after, mut statement, mut rows) = (after, NEWEST, RECENT);
     loop {
-        let seen = look(conn, statement, filter, &keys, after, rows).await?;
+        let seen: Vec<Seen> = look(conn, statement, filter, &keys, after, rows).await?;
         let candidates: Vec<Uuid> = seen.iter().filter(|seen| seen.is_candidate).map(|seen| seen.id).collect();
         read(conn, filter, sought, &candidates, most, &mut found).await?;
         let is_last = i64::try_from(seen.len()).unwrap_or_default() < rows;
@@ -88,14 +109,35 @@ pub async fn search(
     }
 }
 
-async fn look(
+/// Counts what a search finds in all; nothing when that would mean to read too much.
+///
+/// # Errors
+/// Returns a problem when the database is away.
+pub async fn count(conn: &mut AsyncPgConnection, filter: &Filter, sought: &Sought) -> Outcome<Option<i64>> {
+    let keys = sought.keys(filter.owner);
+    let candidates: Vec<Candidate> = look(conn, SOME, filter, &keys, filter.start(), COUNTED + 1).await?;
+    let is_much = i64::try_from(candidates.len()).unwrap_or(i64::MAX) > COUNTED
+        || candidates.iter().map(|candidate| candidate.bytes).sum::<i64>() > COUNTED_BYTES;
+    if is_much {
+        return Ok(None);
+    }
+    let ids: Vec<Uuid> = candidates.into_iter().map(|candidate| candidate.id).collect();
+    let texts = store::texts(conn, filter.owner, &ids).await?;
+    let found = texts.iter().filter(|(content, tags)| sought.matches(&Searchable::of(content, tags)));
+    Ok(i64::try_from(found.count()).ok())
+}
+
+async fn look<Row>(
     conn: &mut AsyncPgConnection,
     statement: &str,
     filter: &Filter,
     keys: &[i32],
     after: Place,
     rows: i64,
-) -> Outcome<Vec<Seen>> {
+) -> Outcome<Vec<Row>>
+where
+    Row: QueryableByName<Pg> + Send + 'static,
+{
     let query = sql_query(statement)
         .bind::<SqlUuid, _>(filter.owner.0)
         .bind::<Timestamptz, _>(filter.from)

@@ -36,14 +36,8 @@ use super::{
 };
 use crate::{
     app::App,
-    attachments::{
-        key_of,
-        store::{self as attachments, Attachment},
-    },
-    person::{
-        late_upload::{self, BATCH},
-        store::{self as rows, LateUpload},
-    },
+    attachments::{store as attachments, sweep::BATCH},
+    person::store as rows,
     schema::{attachments as files, memos},
 };
 
@@ -140,41 +134,18 @@ pub fn start(app: &App) {
 /// Returns a problem when the database or the storage is away.
 pub async fn purge(app: &App) -> Outcome<usize> {
     let until = app.ground.clock.now() - KEPT - GRACE;
-    let some = {
-        let mut conn = app.ground.pg.conn().await?;
-        files_of_trash(&mut conn, until).await?
-    };
-    purge_files(app, some).await?;
     let mut conn = app.ground.pg.conn().await?;
+    if conn.transaction(async |conn| delete_files(conn, until).await).await? > 0 {
+        app.unowned.notify_one();
+    }
     forget(&mut conn, until).await
 }
 
-async fn files_of_trash(conn: &mut AsyncPgConnection, until: DateTime<Utc>) -> Outcome<Vec<Attachment>> {
+/// Deletes some files of memos that leave the trash; their objects are written down as nobody's by the same statement.
+async fn delete_files(conn: &mut AsyncPgConnection, until: DateTime<Utc>) -> Outcome<usize> {
     let theirs = files::table.inner_join(memos::table).filter(memos::deleted_at.le(until));
-    let some = theirs.order(memos::deleted_at).limit(BATCH).select(Attachment::as_select());
-    Ok(some.load(conn).await?)
-}
-
-/// Deletes the objects of some files and then the rows of those whose object is gone.
-async fn purge_files(app: &App, some: Vec<Attachment>) -> Outcome<()> {
-    let keys: Vec<(Uuid, String)> = some.iter().map(|file| (file.id, key_of(file))).collect();
-    let gone = late_upload::delete_objects(&app.storage, keys.clone()).await?;
-    if gone.is_empty() {
-        return Ok(());
-    }
-    let now = app.ground.clock.now();
-    let mut conn = app.ground.pg.conn().await?;
-    conn.transaction(async |conn| {
-        let deleted = rows::delete_files(conn, &gone).await?;
-        // A memo may be deleted and its upload go on; nobody waits a month for it, but nothing forbids it either.
-        let awaited = deleted.into_iter().filter_map(|(id, url_ends_at)| {
-            let due_at = url_ends_at + late_upload::PATIENCE;
-            let (_, object_key) = keys.iter().find(|(file, _)| *file == id)?;
-            (due_at > now).then(|| LateUpload { object_key: object_key.clone(), due_at })
-        });
-        rows::expect_uploads(conn, &awaited.collect::<Vec<_>>()).await
-    })
-    .await
+    let some: Vec<Uuid> = theirs.order(memos::deleted_at).limit(BATCH).select(files::id).load(conn).await?;
+    if some.is_empty() { Ok(0) } else { rows::delete_files(conn, &some).await }
 }
 
 async fn forget(conn: &mut AsyncPgConnection, until: DateTime<Utc>) -> Outcome<usize> {

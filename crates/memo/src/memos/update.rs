@@ -27,7 +27,10 @@ use super::{
 };
 use crate::{
     app::App,
-    attachments::store::{self as attachments, Attachment},
+    attachments::{
+        form::document::UpdateMemoForm,
+        store::{self as attachments, Attachment},
+    },
 };
 
 /// What is to be changed; whatever is absent stays.
@@ -99,13 +102,15 @@ impl TryFrom<UpdateMemoRequest> for Change {
 ///
 /// **Permissions**: its owner.
 #[utoipa::path(
-    put, path = "/memo/{memo_id}", tag = "memos", security(("bearer" = [])), request_body = UpdateMemoRequest,
+    put, path = "/memo/{memo_id}", tag = "memos", security(("bearer" = [])),
+    request_body(content((UpdateMemoRequest = "application/json"), (UpdateMemoForm = "multipart/form-data"))),
     params(("memo_id" = Uuid, Path), ("If-Match" = Option<String>, Header, description = "`\"<version>\"`")),
     responses(
         (status = 200, body = MemoView),
         (status = 404, description = "`memo_not_found`", body = ProblemView),
+        (status = 409, description = "Of a form: `too_many_attachments`, `quota_exceeded`", body = ProblemView),
         (status = 412, description = "`memo_changed`", body = ProblemView),
-        (status = 422, description = "`invalid`", body = ProblemView),
+        (status = 422, description = "`invalid`; of a form `type_mismatch`", body = ProblemView),
         (status = 503, description = "`unavailable`: the focus session could not be checked", body = ProblemView)
     )
 )]

@@ -1,31 +1,31 @@
 //! `DELETE /internal/users/{id}`.
 
+use std::collections::HashSet;
+
 use actix_web::{
     HttpResponse,
     web::{Data, Path},
 };
 use chassis::{idempotency, principal::AuthPeer, problem::Outcome};
-use chrono::{DateTime, Utc};
 use diesel_async::{AsyncConnection, AsyncPgConnection};
-use domain::{
-    contract::UserErasure,
-    ids::{AttachmentId, UserId},
-    memo::attachment::object_key,
-    person::ERASE_ROWS,
-    principal::Service,
-};
+use domain::{contract::UserErasure, ids::UserId, person::ERASE_ROWS, principal::Service};
 use uuid::Uuid;
 
-use super::{
-    late_upload::{self, BATCH},
-    store::{self, LateUpload},
+use super::store;
+use crate::{
+    app::App,
+    attachments::{
+        key_of,
+        store::State,
+        sweep::{self, BATCH},
+        thumbnail_of, unowned, upload_of,
+    },
 };
-use crate::app::App;
 
 /// Erases some of what is kept about a person, and says whether that was all.
 ///
 /// Each call sees whatever was committed before it, so nothing that was there before the call that says it is finished
-/// is left. An upload that was permitted before and arrives afterwards is not waited for; see [`late_upload`].
+/// is left. An upload that was permitted before and arrives afterwards is not waited for; see [`unowned`].
 pub async fn erase(app: Data<App>, _auth: AuthPeer, id: Path<UserId>) -> Outcome<HttpResponse> {
     let person = *id;
     let files = erase_files(&app, person).await?;
@@ -34,36 +34,35 @@ pub async fn erase(app: Data<App>, _auth: AuthPeer, id: Path<UserId>) -> Outcome
     Ok(HttpResponse::Ok().json(erasure))
 }
 
-/// Deletes the objects of some of a person's files and then the rows of those whose object is gone; returns how many.
+/// Deletes the objects of some of a person's files and then the rows of those whose objects are gone; returns how many.
 async fn erase_files(app: &App, person: UserId) -> Outcome<usize> {
     let some = {
         let mut conn = app.ground.pg.conn().await?;
         store::some_files(&mut conn, person, BATCH).await?
     };
-    let objects = some.into_iter().map(|file| (file, object_key(person, AttachmentId(file)))).collect();
+    let mut keys: Vec<(Uuid, String)> = Vec::new();
+    for file in &some {
+        let lies_at = if file.state()? == State::Ready { key_of(file) } else { upload_of(file) };
+        let thumbnail = file.has_thumbnail.then(|| thumbnail_of(file));
+        keys.extend([Some(lies_at), thumbnail].into_iter().flatten().map(|key| (file.id, key)));
+    }
     // Without a connection in hand: the storage may take its time.
-    let gone: Vec<Uuid> = late_upload::delete_objects(&app.storage, objects).await?;
-    if gone.is_empty() {
+    let named = keys.iter().map(|(file, key)| ((*file, key.clone()), key.clone())).collect();
+    let gone: HashSet<(Uuid, String)> = sweep::delete_objects(&app.storage, named).await?.into_iter().collect();
+    let is_whole = |file: &Uuid| keys.iter().filter(|(of, _)| of == file).all(|named| gone.contains(named));
+    let files: Vec<Uuid> = some.iter().map(|file| file.id).filter(is_whole).collect();
+    if files.is_empty() {
         return Ok(0);
     }
     let now = app.ground.clock.now();
+    let gone: Vec<String> = gone.into_iter().map(|(_, key)| key).collect();
     let mut conn = app.ground.pg.conn().await?;
     conn.transaction(async |conn| {
-        let deleted = store::delete_files(conn, &gone).await?;
-        let late = still_awaited(person, &deleted, now);
-        store::expect_uploads(conn, &late).await?;
-        Outcome::Ok(deleted.len())
+        let deleted = store::delete_files(conn, &files).await?;
+        unowned::forget_due(conn, &gone, now).await?;
+        Outcome::Ok(deleted)
     })
     .await
-}
-
-/// Picks the files that somebody may still upload, whether or not they have been uploaded before.
-fn still_awaited(person: UserId, files: &[(Uuid, DateTime<Utc>)], now: DateTime<Utc>) -> Vec<LateUpload> {
-    let awaited = files.iter().map(|(file, url_ends_at)| LateUpload {
-        object_key: object_key(person, AttachmentId(*file)),
-        due_at: *url_ends_at + late_upload::PATIENCE,
-    });
-    awaited.filter(|upload| upload.due_at > now).collect()
 }
 
 async fn forget(conn: &mut AsyncPgConnection, person: UserId, files: usize) -> Outcome<UserErasure> {

@@ -22,12 +22,14 @@ use crate::{
         permit_download,
         store::{Attachment, State},
     },
-    memos::{private, store::Memo},
+    memos::{private, revisions::Revision, store::Memo},
     storage::ObjectStorage,
 };
 
 /// The part of the document that holds memos.
 const MEMOS: &str = "memos";
+/// The part that holds what they were before they were changed.
+const REVISIONS: &str = "revisions";
 /// The part of the document that holds their files. Beside them and not in them: uploads that never came have no end.
 const ATTACHMENTS: &str = "attachments";
 
@@ -68,6 +70,36 @@ impl ExportedMemo {
     }
 }
 
+/// What a memo was for a while.
+#[derive(Serialize)]
+struct ExportedRevision {
+    memo_id: Uuid,
+    version: i64,
+    content: String,
+    tags: Vec<String>,
+    category: Option<String>,
+    session_id: Option<Uuid>,
+    metadata: Value,
+    written_at: Instant,
+    replaced_at: Instant,
+}
+
+impl ExportedRevision {
+    fn new(memo_id: Uuid, row: Revision) -> Self {
+        Self {
+            memo_id,
+            version: row.version,
+            content: row.content,
+            tags: row.tags,
+            category: row.category,
+            session_id: row.session_id,
+            metadata: row.metadata,
+            written_at: row.written_at.into(),
+            replaced_at: row.replaced_at.into(),
+        }
+    }
+}
+
 /// A file with everything that is kept of it, and where its bytes are.
 #[derive(Serialize)]
 struct ExportedAttachment {
@@ -78,6 +110,9 @@ struct ExportedAttachment {
     content_type: String,
     size: i64,
     state: String,
+    width: Option<i32>,
+    height: Option<i32>,
+    duration_ms: Option<i64>,
     created_at: Instant,
     /// Where to `GET` it, once it is there.
     url: Option<String>,
@@ -97,6 +132,9 @@ impl ExportedAttachment {
             content_type: file.content_type,
             size: file.size,
             state: file.state,
+            width: file.width,
+            height: file.height,
+            duration_ms: file.duration_ms,
             created_at: created_at.into(),
             url,
             url_expires_at,
@@ -114,8 +152,9 @@ pub async fn export(app: Data<App>, _auth: AuthPeer, id: Path<UserId>) -> Outcom
 }
 
 async fn collect(conn: &mut AsyncPgConnection, person: UserId, storage: &ObjectStorage) -> Outcome<Value> {
-    let mut document = ExportDocument::new(&[MEMOS, ATTACHMENTS]);
+    let mut document = ExportDocument::new(&[MEMOS, REVISIONS, ATTACHMENTS]);
     add_memos(conn, person, &mut document).await?;
+    add_revisions(conn, person, &mut document).await?;
     add_attachments(conn, person, storage, &mut document).await?;
     Ok(document.into_value())
 }
@@ -131,6 +170,23 @@ async fn add_memos(conn: &mut AsyncPgConnection, person: UserId, document: &mut 
         for (memo, deleted_at) in page {
             let row = ExportedMemo::new(memo, deleted_at);
             if !document.push(MEMOS, &row).map_err(Problem::unexpected)? {
+                return Ok(());
+            }
+        }
+    }
+}
+
+async fn add_revisions(conn: &mut AsyncPgConnection, person: UserId, document: &mut ExportDocument) -> Outcome<()> {
+    let mut last = None;
+    loop {
+        let page = store::list_revisions(conn, person, last).await?;
+        last = page.last().map(|(memo, revision)| (*memo, revision.version));
+        if last.is_none() {
+            return Ok(());
+        }
+        for (memo, revision) in page {
+            let row = ExportedRevision::new(memo, revision);
+            if !document.push(REVISIONS, &row).map_err(Problem::unexpected)? {
                 return Ok(());
             }
         }

@@ -1,13 +1,12 @@
 //! What the auth service asks about a person: all that is kept of them, and its end.
 //!
-//! An erasure deletes a file's object before its row, so that a crash in between leaves something to find the object
-//! by. Only an upload that was permitted earlier can still bring an object back; the table `late_uploads` remembers
-//! where, and a loop deletes what has come once nothing more can. Whoever is not the auth service finds no such routes,
+//! An erasure deletes a file's object before its row, so that it is not said to be finished while a byte is left. Only an
+//! upload that was permitted earlier can still bring an object back; the database remembers where, as it does for every
+//! file that is deleted, and a loop deletes what has come once nothing more can. Whoever is not the auth service finds no such routes,
 //! and no document names them.
 
 pub mod erase;
 pub mod export;
-pub mod late_upload;
 pub mod store;
 
 use actix_web::web::{self, ServiceConfig};

@@ -1,9 +1,9 @@
-//! The rows of a person, wherever they are, and of uploads that may still arrive.
+//! The rows of a person, wherever they are.
 
 use chassis::problem::Outcome;
 use chrono::{DateTime, Utc};
 use diesel::{
-    ExpressionMethods, Insertable, QueryDsl, SelectableHelper,
+    BoolExpressionMethods, ExpressionMethods, QueryDsl, SelectableHelper,
     dsl::{exists, not, select},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use crate::{
     attachments::store::Attachment,
-    memos::store::Memo,
-    schema::{attachments, late_uploads, memos},
+    memos::{revisions::Revision, store::Memo},
+    schema::{attachments, memo_revisions, memos},
 };
 
 /// Memos that are read at once; one may have 400 kB and some metadata.
@@ -39,6 +39,29 @@ pub async fn list_memos(
         .into_boxed();
     if let Some(last) = last {
         query = query.filter(memos::id.lt(last));
+    }
+    Ok(query.load(conn).await?)
+}
+
+/// Lists what a person's memos were, each with its memo, after the last of the page before.
+///
+/// # Errors
+/// Returns a problem when the database is away.
+pub async fn list_revisions(
+    conn: &mut AsyncPgConnection,
+    owner: UserId,
+    last: Option<(Uuid, i64)>,
+) -> Outcome<Vec<(Uuid, Revision)>> {
+    let mut query = memo_revisions::table
+        .inner_join(memos::table)
+        .filter(memos::user_id.eq(owner.0))
+        .order((memo_revisions::memo_id.desc(), memo_revisions::version.desc()))
+        .limit(MEMOS)
+        .select((memo_revisions::memo_id, Revision::as_select()))
+        .into_boxed();
+    if let Some((memo, version)) = last {
+        let older = memo_revisions::memo_id.eq(memo).and(memo_revisions::version.lt(version));
+        query = query.filter(memo_revisions::memo_id.lt(memo).or(older));
     }
     Ok(query.load(conn).await?)
 }
@@ -69,25 +92,21 @@ pub async fn list_files(
 ///
 /// # Errors
 /// Returns a problem when the database is away.
-pub async fn some_files(conn: &mut AsyncPgConnection, owner: UserId, limit: i64) -> Outcome<Vec<Uuid>> {
+pub async fn some_files(conn: &mut AsyncPgConnection, owner: UserId, limit: i64) -> Outcome<Vec<Attachment>> {
     let theirs = attachments::table.filter(attachments::user_id.eq(owner.0)).order(attachments::id);
-    Ok(theirs.limit(limit).select(attachments::id).load(conn).await?)
+    Ok(theirs.limit(limit).select(Attachment::as_select()).load(conn).await?)
 }
 
-/// Deletes files and returns each with the end of the last URL to upload it.
+/// Deletes files; their objects are written down as nobody's. Returns how many.
 ///
 /// # Errors
 /// Returns a problem when the database is away.
-pub async fn delete_files(conn: &mut AsyncPgConnection, files: &[Uuid]) -> Outcome<Vec<(Uuid, DateTime<Utc>)>> {
+pub async fn delete_files(conn: &mut AsyncPgConnection, files: &[Uuid]) -> Outcome<usize> {
     // Memos before files, as whoever begins an upload locks them.
     let memo_ids = attachments::table.filter(attachments::id.eq_any(files)).select(attachments::memo_id);
     let theirs = memos::table.filter(memos::id.eq_any(memo_ids)).order(memos::id).select(memos::id);
     let _locked: Vec<Uuid> = theirs.for_no_key_update().load(conn).await?;
-    let deleted = diesel::delete(attachments::table.filter(attachments::id.eq_any(files)))
-        .returning((attachments::id, attachments::upload_expires_at))
-        .get_results(conn)
-        .await;
-    Ok(deleted?)
+    Ok(diesel::delete(attachments::table.filter(attachments::id.eq_any(files))).execute(conn).await?)
 }
 
 /// Deletes some of a person's memos that have no files; returns how many.
@@ -116,39 +135,4 @@ pub async fn delete_some_memos(conn: &mut AsyncPgConnection, owner: UserId) -> O
 /// Returns a problem when the database is away.
 pub async fn has_any(conn: &mut AsyncPgConnection, owner: UserId) -> Outcome<bool> {
     Ok(select(exists(memos::table.filter(memos::user_id.eq(owner.0)))).get_result(conn).await?)
-}
-
-/// An upload that may still arrive.
-#[derive(Debug, Insertable)]
-#[diesel(table_name = late_uploads)]
-#[expect(missing_docs, reason = "the columns are described in the migration")]
-pub struct LateUpload {
-    pub object_key: String,
-    pub due_at: DateTime<Utc>,
-}
-
-/// Remembers uploads that may still arrive.
-///
-/// # Errors
-/// Returns a problem when the database is away.
-pub async fn expect_uploads(conn: &mut AsyncPgConnection, uploads: &[LateUpload]) -> Outcome<()> {
-    diesel::insert_into(late_uploads::table).values(uploads).on_conflict_do_nothing().execute(conn).await?;
-    Ok(())
-}
-
-/// Lists the objects of uploads that can no longer arrive at `now`, the earliest first.
-///
-/// # Errors
-/// Returns a problem when the database is away.
-pub async fn list_due(conn: &mut AsyncPgConnection, now: DateTime<Utc>, limit: i64) -> Outcome<Vec<String>> {
-    let due = late_uploads::table.filter(late_uploads::due_at.le(now)).order(late_uploads::due_at).limit(limit);
-    Ok(due.select(late_uploads::object_key).load(conn).await?)
-}
-
-/// Forgets uploads.
-///
-/// # Errors
-/// Returns a problem when the database is away.
-pub async fn forget_uploads(conn: &mut AsyncPgConnection, keys: &[String]) -> Outcome<usize> {
-    Ok(diesel::delete(late_uploads::table.filter(late_uploads::object_key.eq_any(keys))).execute(conn).await?)
 }

@@ -1,14 +1,20 @@
 //! Files: up, checked, and down again.
 
+use std::time::Duration;
+
 use domain::{
     ids::AttachmentId,
-    memo::attachment::{Declared, object_key},
+    memo::attachment::{Declared, upload_key},
 };
 use memo::storage::ObjectStorage;
 use serde_json::json;
-use testkit::{Answer, Stage, TestClient};
+use testkit::{Answer, Stage, TestClient, eventually};
 
-use crate::{PICTURE, a_memo, begin, config, fetch, path_of, picture, picture_with_digest, put, refused, start};
+use crate::{
+    EXECUTABLE, PICTURE, a_memo, begin, config, fetch,
+    forms::{Form, number, send},
+    path_of, picture, picture_with_digest, put, refused, start,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_picture_goes_up_by_its_presigned_url_and_comes_back_byte_for_byte() {
@@ -60,6 +66,7 @@ async fn a_web_page_that_was_attached_is_never_shown_as_one() {
         let response = fetch(done.text("/url")).await;
         assert_eq!(response.headers()["content-type"], "application/octet-stream");
         assert!(response.headers()["content-disposition"].to_str().unwrap().starts_with("attachment; "));
+        assert_eq!(response.headers()["x-content-type-options"], "nosniff");
     }
 }
 
@@ -97,9 +104,10 @@ async fn a_file_that_is_not_as_declared_is_rejected_and_deleted() {
     let (stage, app) = start().await;
     let kim = app.as_user();
     let memo = a_memo(&kim).await;
-    let cases: [(_, &[u8], &str, &str); 3] = [
+    let cases: [(_, &[u8], &str, &str); 4] = [
         (picture(), b"short", "image/png", "size_mismatch"),
         (picture(), PICTURE, "text/html", "type_mismatch"),
+        (picture(), EXECUTABLE, "image/png", "type_mismatch"),
         // Put there without the digest, so that the storage has nothing to confirm.
         (picture_with_digest(), PICTURE, "image/png", "checksum_mismatch"),
     ];
@@ -222,6 +230,88 @@ async fn every_fault_of_a_file_is_named_at_once_in_the_language_asked_for() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_looked_at_cannot_be_changed_by_uploading_once_more() {
+    let (stage, app) = start().await;
+    let kim = app.as_user();
+    let memo = a_memo(&kim).await;
+    let upload = begin(&kim, &memo, picture()).await;
+    assert!(put(&upload, PICTURE).await.is_success());
+    let file = path_of(&memo, &upload);
+    let done = kim.post(&format!("{file}/complete"), json!({})).await.assert_status(200);
+    let (storage, key) = behind_its_back(&stage, &kim, &upload);
+    assert_eq!(storage.find(&key).await.unwrap(), None, "it has moved");
+
+    assert!(put(&upload, EXECUTABLE).await.is_success(), "the URL lives for 15 minutes");
+    let again = kim.post(&format!("{file}/complete"), json!({})).await.assert_status(200);
+    for url in [done.text("/url"), again.text("/url")] {
+        assert_eq!(fetch(url).await.bytes().await.unwrap(), PICTURE);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_taken_away_is_gone_and_an_upload_that_is_given_up_frees_its_place() {
+    let (stage, app) = start().await;
+    let (kim, lee) = (app.as_user(), app.as_user());
+    let memo = a_memo(&kim).await;
+    let (given_up, kept) = (begin(&kim, &memo, picture()).await, begin(&kim, &memo, picture()).await);
+    assert!(put(&kept, PICTURE).await.is_success());
+    let file = path_of(&memo, &kept);
+    let done = kim.post(&format!("{file}/complete"), json!({})).await.assert_status(200);
+    for path in [&file, &path_of(&memo, &given_up)] {
+        lee.delete(path).await.assert_problem(404, "attachment_not_found");
+        kim.delete(path).await.assert_status(204);
+        kim.delete(path).await.assert_problem(404, "attachment_not_found");
+    }
+    assert_eq!(kim.get(&memo).await.json["attachments"], json!([]));
+    kim.post(&format!("{file}/complete"), json!({})).await.assert_problem(404, "attachment_not_found");
+    stage.clock.advance(Duration::from_secs(10));
+    eventually(Duration::from_secs(10), || async { fetch(done.text("/url")).await.status() == 404 }).await;
+    // What may still come by the other URL counts until it cannot.
+    let bytes = "SELECT sum(bytes)::bigint AS number FROM storage_usage";
+    let one = i64::try_from(PICTURE.len()).unwrap();
+    eventually(Duration::from_secs(10), || async { number(&stage, bytes).await == one }).await;
+    stage.clock.advance(Duration::from_mins(76));
+    let used = || async { number(&stage, "SELECT count(*) AS number FROM storage_usage").await };
+    eventually(Duration::from_secs(15), || async { used().await == 0 }).await;
+
+    let form = Form::default().file("image_0", "a.png", "image/png", PICTURE);
+    let made = send(&kim, reqwest::Method::POST, "/memo", form, &[]).await.assert_status(201);
+    let last = format!("/memo/{}/attachments/{}", made.text("/id"), made.text("/attachments/0/id"));
+    kim.delete(&last).await.assert_problem(422, "invalid");
+    kim.get(&last).await.assert_status(200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_reserves_more_than_their_quota_however_many_ask_at_once() {
+    let stage = Stage::new(domain::principal::Service::Memo, memo::app::MIGRATIONS).await;
+    let mut config = config(&stage);
+    config.files.files_quota_mb = 50;
+    let app = stage.serve(memo::build(config, stage.clock.clone()).unwrap());
+    let kim = app.as_user();
+    let memos = [a_memo(&kim).await, a_memo(&kim).await, a_memo(&kim).await];
+    let large = json!({ "filename": "a", "content_type": "application/zip", "size": 10 * 1024 * 1024 });
+    let asked = (0..15).map(|n| {
+        let (kim, path, large) = (kim.clone(), format!("{}/attachments", memos[n % 3]), large.clone());
+        #[expect(clippy::disallowed_methods, reason = "ends with the test")]
+        tokio::spawn(async move { kim.post(&path, large).await })
+    });
+    let asked: Vec<_> = asked.collect();
+    let mut permitted = 0;
+    for answer in asked {
+        let answer = answer.await.unwrap();
+        if answer.status == 201 {
+            permitted += 1;
+        } else {
+            let answer = answer.assert_problem(409, "quota_exceeded");
+            assert_eq!(answer.json["quota_bytes"], 50 * 1024 * 1024);
+        }
+    }
+    assert_eq!(permitted, 5);
+    let lee = app.as_user();
+    begin(&lee, &a_memo(&lee).await, picture()).await;
+}
+
 fn declared_picture() -> Declared {
     Declared { size: i64::try_from(PICTURE.len()).unwrap(), content_type: "image/png".to_owned(), sha256: None }
 }
@@ -230,5 +320,5 @@ fn declared_picture() -> Declared {
 fn behind_its_back(stage: &Stage, owner: &TestClient, upload: &Answer) -> (ObjectStorage, String) {
     let storage = ObjectStorage::new(&config(stage).s3, chassis::clock::Clock::system()).unwrap();
     let attachment: AttachmentId = upload.text("/attachment_id").parse().unwrap();
-    (storage, object_key(owner.user_id, attachment))
+    (storage, upload_key(owner.user_id, attachment))
 }

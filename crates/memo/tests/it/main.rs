@@ -5,18 +5,25 @@ mod attachments;
 mod changes;
 mod daily;
 mod faults;
+mod forms;
 mod internal;
+mod memory;
 mod memos;
 mod person;
+mod plans;
+mod previews;
 mod privacy;
 mod schema;
 mod search;
+mod stats;
+mod steps;
+mod sweeper;
 mod trash;
 mod urls;
 
 use chassis::peers::Urls;
 use domain::principal::Service;
-use memo::config::{MemoConfig, S3Config, ServicesConfig};
+use memo::config::{FilesConfig, MemoConfig, S3Config, ServicesConfig};
 use reqwest::{Response, StatusCode};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -25,6 +32,9 @@ use testkit::{Answer, Stage, TestApp, TestClient};
 
 /// Some bytes that pass for a picture.
 pub const PICTURE: &[u8] = b"\x89PNG\r\n\x1a\n and then the light of an autumn afternoon \0\xff";
+
+/// A program of the same length.
+pub const EXECUTABLE: &[u8] = b"MZ\x90\0\x03\0\0\0 and then the light of an autumn afternoon \0\xff";
 
 /// Sets the stage and serves `maru-memo` on it.
 pub async fn start() -> (Stage, TestApp) {
@@ -39,6 +49,7 @@ pub fn config(stage: &Stage) -> MemoConfig {
     MemoConfig {
         base: stage.base_config(),
         port: 0,
+        files: FilesConfig { files_quota_mb: 2_048 },
         s3: S3Config {
             s3_endpoint: s3.endpoint.parse().unwrap(),
             s3_public_endpoint: None,
@@ -104,7 +115,7 @@ pub async fn fetch(url: &str) -> Response {
 
 /// Whoever talks to the storage without us.
 pub fn browser() -> reqwest::Client {
-    chassis::client::http_client().unwrap()
+    chassis::client::plain_http_client().unwrap()
 }
 
 /// Returns whether the storage refused: implementations differ in how they say it.

@@ -99,8 +99,8 @@ async fn what_cannot_be_read_is_refused_as_such() {
     kim.post("/memo", json!({ "content": "a".repeat(2 << 20) })).await.assert_problem(413, "too_large");
     let form = kim
         .request(reqwest::Method::POST, "/memo")
-        .header("content-type", "multipart/form-data; boundary=x")
-        .body("--x\r\ncontent-disposition: form-data; name=\"content\"\r\n\r\nhello\r\n--x--\r\n");
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body("content=hello");
     kim.send(form).await.assert_problem(415, "unsupported_media_type");
     kim.delete("/memo").await.assert_problem(405, "method_not_allowed");
 }

@@ -6,13 +6,13 @@ use diesel::{QueryableByName, sql_query, sql_types::BigInt};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use domain::{
     contract::{UserErasure, UserExport},
-    ids::{AttachmentId, UserId},
-    memo::attachment::object_key,
+    ids::UserId,
+    memo::attachment::upload_key,
     principal::{Role, Service},
 };
-use memo::{app::App, person::late_upload::sweep};
+use memo::{app::App, attachments::sweep::sweep};
 use serde_json::json;
-use testkit::{Answer, Stage, TestApp, TestClient};
+use testkit::{Answer, Stage, TestApp, TestClient, eventually};
 
 use crate::{PICTURE, a_memo, begin, config, fetch, path_of, picture, put, start};
 
@@ -37,12 +37,26 @@ async fn erase(app: &TestApp, person: UserId) -> UserErasure {
     serde_json::from_value(answer.json).unwrap()
 }
 
-async fn number(stage: &Stage, query: &str) -> i64 {
+/// Asks the database for a number.
+pub(crate) async fn number(stage: &Stage, query: &str) -> i64 {
     let mut conn = stage.pg().conn().await.unwrap();
     sql_query(query).get_result::<Number>(&mut conn).await.unwrap().number
 }
 
-async fn sql(stage: &Stage, statements: &str) {
+#[derive(QueryableByName)]
+struct Id {
+    #[diesel(sql_type = diesel::sql_types::Uuid)]
+    id: uuid::Uuid,
+}
+
+/// Asks the database for ids.
+pub(crate) async fn ids(stage: &Stage, query: &str) -> Vec<uuid::Uuid> {
+    let mut conn = stage.pg().conn().await.unwrap();
+    sql_query(query).load::<Id>(&mut conn).await.unwrap().into_iter().map(|row| row.id).collect()
+}
+
+/// Does something to the database.
+pub(crate) async fn sql(stage: &Stage, statements: &str) {
     stage.pg().conn().await.unwrap().batch_execute(statements).await.unwrap();
 }
 
@@ -100,12 +114,22 @@ async fn an_export_shows_the_trash_and_the_files_too_and_nothing_of_others() {
     let (kim, lee) = (app.as_user(), app.as_user());
     let (upload, _) = two_memos(&stage, &kim).await;
     two_memos(&stage, &lee).await;
+    let changed = kim.get("/memo/list?q=가을").await.assert_status(200);
+    let path = format!("/memo/{}", changed.text("/0/id"));
+    kim.put(&path, json!({ "content": "가을 밤" })).await.assert_status(200);
+    kim.put(&path, json!({ "content": "가을 하늘" })).await.assert_status(200);
     let UserExport { service, data } = export(&app, kim.user_id).await;
     assert_eq!((service, &data["truncated"]), (Service::Memo, &json!(false)));
     let memos = data["memos"].as_array().unwrap();
     let find = |content: &str| memos.iter().find(|memo| memo["content"] == content).unwrap();
     assert_eq!((memos.len(), &find("가을 하늘")["deleted_at"]), (2, &json!(null)));
     assert!(find("버린 메모")["deleted_at"].as_str().unwrap().ends_with('Z'));
+
+    let was: Vec<_> = data["revisions"].as_array().unwrap().iter().map(|was| &was["content"]).collect();
+    assert_eq!(
+        (was, &data["revisions"][0]["memo_id"]),
+        (vec![&json!("가을 밤"), &json!("가을 하늘")], &changed.json[0]["id"])
+    );
 
     let files = data["attachments"].as_array().unwrap();
     let is_ready = |ready: bool| files.iter().find(|file| file["url"].is_string() == ready).unwrap();
@@ -122,7 +146,7 @@ async fn an_export_shows_the_trash_and_the_files_too_and_nothing_of_others() {
     assert_eq!((&awaited["state"], &awaited["url"]), (&json!("initiated"), &json!(null)));
 
     let nobody = export(&app, UserId(uuid::Uuid::nil())).await.data;
-    assert_eq!(nobody, json!({ "memos": [], "attachments": [], "truncated": false }));
+    assert_eq!(nobody, json!({ "memos": [], "revisions": [], "attachments": [], "truncated": false }));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -147,17 +171,22 @@ async fn what_is_uploaded_after_the_erasure_is_deleted_when_nothing_more_can_com
     let (upload, url) = two_memos(&stage, &kim).await;
     assert!(erase(&app, kim.user_id).await.is_finished);
     assert!(put(&upload, PICTURE).await.is_success(), "the URL to upload it cannot be taken back");
-    assert_eq!(fetch(&url).await.status().as_u16(), 200);
+    assert_eq!(fetch(&url).await.status().as_u16(), 404);
 
     let program = App::new(config(&stage), stage.clock.clone()).unwrap();
-    let awaited = "SELECT count(*) AS number FROM late_uploads";
-    assert_eq!((sweep(&program).await.unwrap(), number(&stage, awaited).await), (0, 2));
-    let ends = "SELECT round(extract(epoch FROM max(due_at) - now()))::bigint AS number FROM late_uploads";
+    let key = upload_key(kim.user_id, upload.text("/attachment_id").parse().unwrap());
+    let awaited = "SELECT count(*) AS number FROM unowned_objects WHERE object_key LIKE 'upload/%'";
+    sweep(&program).await.unwrap();
+    assert_eq!(number(&stage, awaited).await, 2);
+    assert!(program.storage.find(&key).await.unwrap().is_some(), "more may come, and all of it goes at once");
+    let ends = "SELECT round(extract(epoch FROM max(due_at) - now()))::bigint AS number FROM unowned_objects";
     assert!((74 * 60..=75 * 60).contains(&number(&stage, ends).await));
     // Their time passes; the storage goes by a clock of its own, and the stage's is up to a second and the test behind.
-    sql(&stage, "UPDATE late_uploads SET due_at = now() - interval '1 minute'").await;
-    assert_eq!((sweep(&program).await.unwrap(), number(&stage, awaited).await), (2, 0));
-    assert_eq!(fetch(&url).await.status().as_u16(), 404);
+    sql(&stage, "UPDATE unowned_objects SET due_at = now() - interval '1 minute'").await;
+    sweep(&program).await.unwrap();
+    let left = "SELECT count(*) + (SELECT count(*) FROM storage_usage) AS number FROM unowned_objects";
+    eventually(Duration::from_secs(10), || async { number(&stage, left).await == 0 }).await;
+    assert_eq!(program.storage.find(&key).await.unwrap(), None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -165,9 +194,12 @@ async fn an_upload_whose_time_is_long_over_is_not_waited_for() {
     let (stage, app) = start().await;
     let kim = app.as_user();
     two_memos(&stage, &kim).await;
-    sql(&stage, "UPDATE attachments SET upload_expires_at = now() - interval '2 hours'").await;
+    let over = "UPDATE attachments SET upload_expires_at = now() - interval '2 hours'; \
+                UPDATE unowned_objects SET due_at = now() - interval '1 hour'";
+    sql(&stage, over).await;
     assert!(erase(&app, kim.user_id).await.is_finished);
-    assert_eq!(number(&stage, "SELECT count(*) AS number FROM late_uploads").await, 0);
+    let late = "SELECT count(*) AS number FROM unowned_objects WHERE due_at > now() + interval '1 minute'";
+    assert_eq!(number(&stage, late).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -177,8 +209,9 @@ async fn rows_that_outlived_their_objects_are_erased_by_the_next_call() {
     let (upload, _) = two_memos(&stage, &kim).await;
     // As if a process had died between the object and its row.
     let program = App::new(config(&stage), stage.clock.clone()).unwrap();
-    let file: AttachmentId = upload.text("/attachment_id").parse().unwrap();
-    program.storage.delete(&object_key(kim.user_id, file)).await.unwrap();
+    let objects = program.storage.list(&format!("memo/{}/", kim.user_id), "", 10).await.unwrap();
+    assert_eq!(objects.len(), 1, "{}", upload.json);
+    program.storage.delete(&objects[0].key).await.unwrap();
     assert!(erase(&app, kim.user_id).await.is_finished);
     assert_eq!(left_of(&stage, kim.user_id).await, 0);
 }

@@ -15,6 +15,10 @@ async fn another_persons_memo_and_files_are_not_there() {
     let complete = format!("{file}/complete");
 
     lee.get(&memo).await.assert_problem(404, "memo_not_found");
+    lee.put(&memo, json!({ "content": "내 것" })).await.assert_problem(404, "memo_not_found");
+    lee.delete(&memo).await.assert_problem(404, "memo_not_found");
+    lee.post(&format!("{memo}/restore"), json!({})).await.assert_problem(404, "memo_not_found");
+    lee.get(&format!("{memo}/revisions")).await.assert_problem(404, "memo_not_found");
     lee.post(&format!("{memo}/attachments"), picture()).await.assert_problem(404, "memo_not_found");
     lee.post(&complete, json!({})).await.assert_problem(404, "attachment_not_found");
     kim.post(&complete, json!({})).await.assert_status(200);

@@ -150,3 +150,23 @@ async fn tags_are_counted_and_lead_to_their_memos() {
     assert_eq!(found(&kim, "tag=%20산책").await.len(), 2);
     kim.get("/memo/list?session_id=x").await.assert_problem(422, "invalid");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_search_says_on_every_page_how_many_it_finds() {
+    let (stage, app) = start().await;
+    let kim = app.as_user();
+    let texts: Vec<String> = (0..12).map(|n| format!("가나다 {n}")).collect();
+    write(&kim, &stage, &texts.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    // Candidates: they have its neighbouring letters, and not the word.
+    write(&kim, &stage, &["가나 나다", "나다 가나"]).await;
+    let mut next = Some(format!("/memo/list?{}&limit=5", q("가나다")));
+    let mut pages = Vec::new();
+    while let Some(path) = next {
+        let page = kim.get(&path).await.assert_status(200);
+        assert_eq!(page.header("x-total-count"), "12", "{path}");
+        pages.push(page.json.as_array().unwrap().len());
+        let link = page.header("link").strip_prefix('<').and_then(|rest| rest.split_once('>'));
+        next = link.map(|(path, _)| path.to_owned());
+    }
+    assert_eq!(pages, [5, 5, 2]);
+}

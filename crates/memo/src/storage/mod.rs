@@ -4,7 +4,12 @@
 //! (where one was declared) SHA-256 as well, and each ends after [`URL_LIFE`]. URLs are secrets: they are never logged
 //! and never stored.
 
-use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
+mod disposition;
+mod listing;
+mod objects;
+mod parts;
+
+use std::{collections::BTreeMap, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chassis::{
@@ -12,26 +17,35 @@ use chassis::{
     problem::{Outcome, Problem},
 };
 use chrono::{DateTime, Utc};
-use domain::memo::attachment::{AttachmentKind, Declared, Found};
+use domain::memo::attachment::{AttachmentKind, Declared};
 use jiff::Timestamp;
-use reqwest::{Method, Response, StatusCode, header};
+use reqwest::{Method, RequestBuilder, Response, header};
 use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
 use secrecy::ExposeSecret;
 use url::Url;
 
+use self::disposition::content_disposition;
+pub use self::{
+    listing::Listed,
+    objects::{Copied, Stored},
+    parts::{PART_BYTES, Parts},
+};
 use crate::config::S3Config;
 
 /// Life of a URL that a person's app gets: long enough for 100 MB over a slow network, which must only have begun.
 pub const URL_LIFE: Duration = Duration::from_mins(15);
+/// Media type of small pictures.
+pub const THUMBNAIL_TYPE: &str = "image/jpeg";
 /// Life of a URL that this service uses itself, at once.
 const OWN_URL_LIFE: Duration = Duration::from_mins(1);
+/// Longest for a few MB to be written, or for parts to be joined.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The header of a SHA-256 that the storage checks, base64.
 const CHECKSUM: &str = "x-amz-checksum-sha256";
-/// Asks the storage to tell what it checked.
-const CHECKSUM_MODE: (&str, &str) = ("x-amz-checksum-mode", "ENABLED");
 
 /// A URL that ends.
-#[derive(Clone, Debug)]
+// No `Debug`: whoever has it may use it.
+#[derive(Clone)]
 pub struct Presigned {
     /// Where; whoever has it may use it.
     pub url: String,
@@ -40,7 +54,7 @@ pub struct Presigned {
 }
 
 /// Permission to upload one file.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct UploadPermit {
     /// Where to `PUT` the bytes.
     pub presigned: Presigned,
@@ -57,6 +71,8 @@ pub struct ObjectStorage {
     credentials: Credentials,
     http: reqwest::Client,
     clock: Clock,
+    /// The machine's own: what this service asks itself is judged by the storage's clock, whatever time it is here.
+    machine: Clock,
 }
 
 impl ObjectStorage {
@@ -75,6 +91,7 @@ impl ObjectStorage {
             credentials: Credentials::new(&config.s3_access_key_id, config.s3_secret_access_key.expose_secret()),
             http: chassis::client::http_client().map_err(Problem::unexpected)?,
             clock,
+            machine: Clock::system(),
         })
     }
 
@@ -91,8 +108,13 @@ impl ObjectStorage {
         for (&name, value) in &headers {
             put.headers_mut().insert(name, value.clone());
         }
-        let presigned = self.presign(&put, URL_LIFE);
+        let presigned = presign(&self.clock, &put, URL_LIFE);
         UploadPermit { presigned, headers }
+    }
+
+    /// Permits to look at the small picture under `key`.
+    pub fn permit_thumbnail(&self, key: &str) -> Presigned {
+        self.permit_download(key, AttachmentKind::Image, THUMBNAIL_TYPE, "thumbnail.jpg")
     }
 
     /// Permits to download `key`, under its name; only images and audio are shown where they are opened.
@@ -106,67 +128,39 @@ impl ObjectStorage {
         let query = get.query_mut();
         query.insert("response-content-disposition", content_disposition(disposition, filename));
         query.insert("response-content-type", content_type.to_owned());
-        self.presign(&get, URL_LIFE)
-    }
-
-    /// Asks what is stored under `key`.
-    ///
-    /// # Errors
-    /// 503 when the storage is away.
-    pub async fn find(&self, key: &str) -> Outcome<Option<Found>> {
-        let mut head = self.inside.head_object(Some(&self.credentials), key);
-        head.headers_mut().insert(CHECKSUM_MODE.0, CHECKSUM_MODE.1);
-        let response = self.ask(Method::HEAD, &head, &[CHECKSUM_MODE]).await?;
-        if response.status() == StatusCode::NOT_FOUND {
-            return Ok(None);
-        }
-        let response = succeeded(response)?;
-        let text = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
-        let size = text(header::CONTENT_LENGTH.as_str()).and_then(|length| length.parse().ok());
-        Ok(Some(Found {
-            size: size.ok_or_else(|| Problem::unavailable("the object storage told no size"))?,
-            content_type: text(header::CONTENT_TYPE.as_str()).map(ToOwned::to_owned),
-            sha256: text(CHECKSUM).and_then(|digest| STANDARD.decode(digest).ok()),
-        }))
-    }
-
-    /// Deletes what is stored under `key`, if anything is.
-    ///
-    /// # Errors
-    /// 503 when the storage is away.
-    pub async fn delete(&self, key: &str) -> Outcome<()> {
-        let delete = self.inside.delete_object(Some(&self.credentials), key);
-        let response = self.ask(Method::DELETE, &delete, &[]).await?;
-        if response.status() == StatusCode::NOT_FOUND { Ok(()) } else { succeeded(response).map(drop) }
+        // Whoever shares a cache with them does not see it.
+        query.insert("response-cache-control", "private".to_owned());
+        presign(&self.clock, &get, URL_LIFE)
     }
 
     /// Returns whether the bucket is there and open to these credentials.
     pub async fn answers(&self) -> bool {
         let head = self.inside.head_bucket(Some(&self.credentials));
-        self.ask(Method::HEAD, &head, &[]).await.is_ok_and(|response| response.status().is_success())
+        send(self.request(Method::HEAD, &head)).await.is_ok_and(|response| response.status().is_success())
     }
 
-    async fn ask<'a>(
-        &self,
-        method: Method,
-        action: &impl S3Action<'a>,
-        headers: &[(&'static str, &'static str)],
-    ) -> Outcome<Response> {
-        let mut request = self.http.request(method, self.presign(action, OWN_URL_LIFE).url);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        // The URL is a secret and stays out of the log.
-        request.send().await.map_err(|error| Problem::unavailable(error.without_url()))
+    /// Builds a request of this service's own, signed for a minute.
+    fn request<'a>(&self, method: Method, action: &impl S3Action<'a>) -> RequestBuilder {
+        self.http.request(method, presign(&self.machine, action, OWN_URL_LIFE).url)
     }
+}
 
-    fn presign<'a>(&self, action: &impl S3Action<'a>, life: Duration) -> Presigned {
-        // Signatures know whole seconds only.
-        let seconds = self.clock.now().timestamp();
-        let signed_at = Timestamp::from_second(seconds).unwrap_or_default();
-        let url = action.sign_with_time(life, &signed_at).into();
-        Presigned { url, expires_at: DateTime::from_timestamp(seconds, 0).unwrap_or_default() + life }
-    }
+fn presign<'a>(clock: &Clock, action: &impl S3Action<'a>, life: Duration) -> Presigned {
+    // Signatures know whole seconds only.
+    let seconds = clock.now().timestamp();
+    let signed_at = Timestamp::from_second(seconds).unwrap_or_default();
+    let url = action.sign_with_time(life, &signed_at).into();
+    Presigned { url, expires_at: DateTime::from_timestamp(seconds, 0).unwrap_or_default() + life }
+}
+
+async fn send(request: RequestBuilder) -> Outcome<Response> {
+    // The URL is a secret and stays out of the log.
+    request.send().await.map_err(|error| Problem::unavailable(error.without_url()))
+}
+
+/// Reads a small answer whole.
+async fn text_of(response: Response) -> Outcome<String> {
+    succeeded(response)?.text().await.map_err(|error| Problem::unavailable(error.without_url()))
 }
 
 /// Turns a refusal by the storage into 503: its cause is our configuration or the storage, never the request.
@@ -176,20 +170,6 @@ fn succeeded(response: Response) -> Outcome<Response> {
     } else {
         Err(Problem::unavailable(format!("the object storage answered {}", response.status())))
     }
-}
-
-/// Writes a `Content-Disposition` that carries any name (RFC 6266 with RFC 8187).
-fn content_disposition(disposition: &str, filename: &str) -> String {
-    let mut encoded = String::new();
-    for byte in filename.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            // Writing to a string does not fail.
-            _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    format!("{disposition}; filename*=UTF-8''{encoded}")
 }
 
 #[cfg(test)]

@@ -1,0 +1,17 @@
+DROP TRIGGER attachments_disown ON attachments;
+DROP TRIGGER attachments_in ON attachments;
+DROP TRIGGER attachments_out ON attachments;
+DROP TRIGGER attachments_changed ON attachments;
+DROP TRIGGER unowned_in ON unowned_objects;
+DROP TRIGGER unowned_out ON unowned_objects;
+DROP TRIGGER unowned_changed ON unowned_objects;
+DROP FUNCTION disown_objects();
+DROP FUNCTION count_bytes_in();
+DROP FUNCTION count_bytes_out();
+DROP FUNCTION count_bytes_changed();
+DROP TABLE storage_usage;
+ALTER TABLE attachments DROP COLUMN object_id, DROP COLUMN counted_bytes, DROP COLUMN missing_since, DROP COLUMN seen_at;
+ALTER TABLE unowned_objects DROP COLUMN user_id, DROP COLUMN counted_bytes, DROP COLUMN multipart_id, DROP COLUMN is_dying;
+ALTER INDEX unowned_objects_pkey RENAME TO late_uploads_pkey;
+ALTER INDEX unowned_objects_due RENAME TO late_uploads_due;
+ALTER TABLE unowned_objects RENAME TO late_uploads;
