@@ -1,10 +1,4 @@
-//! Rules of a conversation with the companion: what a person may send, and what is answered without a model.
-//!
-//! The offline companion is a reflective listener: it repeats a phrase of what was said, names the feeling it heard and
-//! asks one open question. Every sentence is prepared, the choice is decided by a seed and the turn, and the first reply
-//! of a conversation says so. It never gives advice, a diagnosis or a promise.
-
-mod phrases;
+//! Rules of a conversation with the companion: what a person may send, and how far a reply is.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,8 +15,6 @@ pub const SYSTEM_PROMPT_MAX: usize = 4_000;
 pub const STEP_TYPE_MAX: usize = 32;
 /// The type of a step that names none.
 pub const STEP_TYPE_DEFAULT: &str = "normal";
-/// Most characters of a message that a reply repeats.
-const QUOTE_MAX: usize = 40;
 /// Fewest Latin words that show a message to be English: Korean messages hold a stray "ok" now and then.
 const ENGLISH_WORDS_MIN: usize = 3;
 
@@ -166,46 +158,6 @@ fn refuse_nul(text: &str, pointer: &str, violations: &mut Violations) {
     );
 }
 
-/// Where in which conversation a reply stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Turn {
-    /// The language of the request, spoken when the message itself does not show another.
-    pub locale: Locale,
-    /// Of the conversation: the same seed and the same words get the same reply.
-    pub seed: u64,
-    /// The step's place in its conversation, from 1.
-    pub order: u32,
-}
-
-/// Writes the offline companion's reply.
-pub fn offline_reply(turn: Turn, user_input: &str) -> String {
-    let locale = spoken_language(user_input, turn.locale);
-    let mut sentences = Vec::with_capacity(4);
-    if turn.order <= 1 {
-        sentences.push(OFFLINE_LABEL.in_locale(locale).to_owned());
-    }
-    if phrases::speaks_of_dying(user_input) {
-        sentences.push(phrases::IN_DANGER.in_locale(locale).to_owned());
-        return sentences.join(" ");
-    }
-    if let Some(quote) = quote(user_input) {
-        sentences.push(match locale {
-            Locale::Ko => format!("“{quote}”라고 말씀하셨지요."),
-            Locale::En => format!("You said, “{quote}”."),
-        });
-    }
-    let feeling = phrases::Feeling::heard_in(user_input);
-    // Turn by turn through each list, from a place of the conversation's own: nothing is asked twice in a row.
-    let chosen = |list: &[Text], seed: u64| {
-        let length = u64::try_from(list.len()).unwrap_or(1).max(1);
-        let index = seed.wrapping_add(u64::from(turn.order)) % length;
-        usize::try_from(index).ok().and_then(|index| list.get(index)).map(|text| text.in_locale(locale).to_owned())
-    };
-    sentences.extend(chosen(feeling.reflections(), turn.seed));
-    sentences.extend(chosen(&phrases::QUESTIONS, turn.seed.rotate_left(32)));
-    sentences.join(" ")
-}
-
 /// Splits a reply into the pieces it is sent in, a word with the space after it each; together they are the reply.
 pub fn pieces(reply: &str) -> impl Iterator<Item = &str> {
     reply.split_inclusive(char::is_whitespace)
@@ -221,40 +173,11 @@ pub fn spoken_language(text: &str, fallback: Locale) -> Locale {
     if text.split_whitespace().filter(latin).count() >= ENGLISH_WORDS_MIN { Locale::En } else { fallback }
 }
 
-/// Returns the last sentence of a message, in one line and shortened at a word; nothing when it has no words.
-fn quote(user_input: &str) -> Option<String> {
-    let sentence = user_input
-        .split(['.', '!', '?', '…', '。', '\n', '\r'])
-        .rfind(|sentence| sentence.chars().any(char::is_alphanumeric))?;
-    let mut quote = String::new();
-    for word in sentence.split_whitespace() {
-        let word: String = word.chars().filter(|c| !c.is_control() && !matches!(c, '“' | '”' | '"')).collect();
-        if word.is_empty() {
-            continue;
-        }
-        if quote.chars().count() + word.chars().count() > QUOTE_MAX {
-            // One word longer than everything that may be repeated is cut, not left out.
-            if quote.is_empty() {
-                quote.extend(word.chars().take(QUOTE_MAX));
-            }
-            return Some(quote.trim_end().to_owned() + "…");
-        }
-        quote.push_str(&word);
-        quote.push(' ');
-    }
-    let quote = quote.trim_end();
-    (!quote.is_empty()).then(|| quote.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    fn turn(order: u32) -> Turn {
-        Turn { locale: Locale::Ko, seed: 7, order }
-    }
 
     fn refused(user_input: &str, step_type: Option<&str>, system_prompt: Option<&str>) -> Vec<&'static str> {
         let judged =
@@ -291,50 +214,12 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_reply_says_that_no_model_is_connected() {
-        let first = offline_reply(turn(1), "요즘 기분이 별로야.");
-        assert!(first.starts_with(OFFLINE_LABEL.ko), "{first}");
-        assert!(first.contains("“요즘 기분이 별로야”라고 말씀하셨지요."), "{first}");
-        let second = offline_reply(turn(2), "요즘 기분이 별로야.");
-        assert!(!second.contains(OFFLINE_LABEL.ko), "{second}");
-        assert!(first.ends_with('?') && second.ends_with('?'), "each asks something");
-    }
-
-    #[test]
-    fn the_same_seed_gives_the_same_reply_and_the_next_turn_another_question() {
-        let said = "회의가 너무 많아서 지쳤어";
-        assert_eq!(offline_reply(turn(3), said), offline_reply(turn(3), said));
-        let question = |order| offline_reply(turn(order), said).rsplit(". ").next().map(ToOwned::to_owned);
-        assert_ne!(question(3), question(4));
-    }
-
-    #[test]
-    fn a_reply_speaks_the_language_of_the_message() {
-        let english = offline_reply(turn(1), "I feel so tired of everything");
-        assert!(english.starts_with(OFFLINE_LABEL.en) && english.contains("You said, “I feel so tired"), "{english}");
+    fn the_language_is_that_of_the_message_where_it_shows() {
+        assert_eq!(spoken_language("I feel so tired of everything", Locale::Ko), Locale::En);
         assert_eq!(spoken_language("너무 happy 한 하루 good day today", Locale::En), Locale::Ko);
         assert_eq!(spoken_language("ok", Locale::Ko), Locale::Ko);
         assert_eq!(spoken_language("ok", Locale::En), Locale::En);
         assert_eq!(spoken_language("12345 678 9", Locale::Ko), Locale::Ko);
-    }
-
-    #[test]
-    fn a_long_message_is_repeated_in_part_and_only_its_last_sentence() {
-        let reply = offline_reply(turn(2), "회사에서 혼났다. \"팀장님이\"\n나한테만 일을 몰아줘서 속상하고 억울해!!");
-        assert!(reply.starts_with("“나한테만 일을 몰아줘서 속상하고 억울해”라고"), "{reply}");
-        let quoted = quote(&"아주 긴 이야기를 ".repeat(20)).unwrap();
-        assert!(quoted.chars().count() <= QUOTE_MAX + 1 && quoted.ends_with("이야기를…"), "{quoted}");
-        assert_eq!(quote("?!… \n"), None);
-    }
-
-    #[test]
-    fn who_speaks_of_dying_is_asked_and_told_where_help_is() {
-        let korean = offline_reply(turn(2), "요즘은 그냥 죽고 싶어");
-        assert!(korean.contains("109"), "{korean}");
-        let english = offline_reply(turn(1), "I want to kill myself tonight");
-        assert!(english.starts_with(OFFLINE_LABEL.en) && english.contains("988"), "{english}");
-        let idiom = offline_reply(turn(2), "배고파 죽겠다 진짜");
-        assert!(!idiom.contains("109"), "ordinary replies hold no hotline: {idiom}");
     }
 
     #[test]
@@ -351,13 +236,6 @@ mod tests {
         fn pieces_put_together_are_the_reply(text in "(?s).*") {
             prop_assert_eq!(pieces(&text).collect::<String>(), text.clone());
             prop_assert!(pieces(&text).all(|piece| !piece.is_empty()));
-        }
-
-        #[test]
-        fn whatever_is_said_gets_a_reply_of_bounded_length(text in "(?s).{1,400}", seed: u64, order in 1..u32::MAX) {
-            let reply = offline_reply(Turn { locale: Locale::En, seed, order }, &text);
-            prop_assert!(!reply.is_empty() && reply.chars().count() < 600);
-            prop_assert!(!reply.contains('\0'));
         }
 
         #[test]

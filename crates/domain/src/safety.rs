@@ -25,7 +25,7 @@ mod words;
 mod tests;
 
 pub use card::{Card, Hotline, HotlineKind, card, hotlines_verified_on};
-pub use policy::{disclosure, policy, policy_tail};
+pub use policy::{disclosure, disclosure_is_due, policy, policy_tail};
 pub use sticky::StickyRisk;
 pub use watch::{Breach, OutputWatch, Watched};
 

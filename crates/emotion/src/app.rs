@@ -11,14 +11,15 @@ use domain::principal::Service;
 use utoipa::OpenApi as _;
 
 use crate::{
+    commands,
     companion::{Companion, ModelCompanion, OfflineCompanion},
     config::EmotionConfig,
     context::{self, Instructions},
-    development,
     limit::Limits,
     peers::Peers,
     reply::{self, Replies},
     retention, routes,
+    socket::SignIn,
     vault::{self, Vault},
 };
 
@@ -38,6 +39,8 @@ pub struct App {
     pub limits: Limits,
     /// The services that this one asks.
     pub peers: Peers,
+    /// Says who clients are that come to a socket without a token.
+    pub sign_in: SignIn,
     /// Who answers.
     pub companion: Arc<dyn Companion>,
     /// What the operator tells a model.
@@ -72,10 +75,11 @@ pub fn build_with(
 ) -> Outcome<Bound> {
     let app = App::new(config, clock, companion, patience)?;
     idempotency::prune(&app.ground.lifecycle, app.ground.pg.clone());
+    app.sign_in.learn(Peers::auth(&app.config, &app.ground.clock)?, &app.ground);
     reply::load_rules();
     reply::keep_loops(&app);
-    app.instructions.watch(&app.ground.lifecycle);
     if app.companion.window().is_some() {
+        app.instructions.watch(&app.ground.lifecycle, app.ground.pg.clone());
         context::warm(&app.ground.lifecycle);
     }
     vault::rewrap(&app.ground.lifecycle, app.ground.pg.clone(), app.vault.clone());
@@ -103,10 +107,11 @@ impl App {
         let peers = Peers::new(&config, &clock)?;
         let ground = Foundation::new(Service::Emotion, config.base.clone(), clock)?;
         let vault = config.vault.open()?;
+        let sign_in = SignIn::new(peers.auth.clone(), &ground);
         let limits = Limits::new(config.limits, ground.redis.clone(), ground.lifecycle.clone());
         let (instructions, replies) = (config.instructions.load(), Replies::default());
         let config = Arc::new(config);
-        Ok(Self { ground, config, vault, limits, peers, companion, instructions, replies, patience })
+        Ok(Self { ground, config, vault, limits, peers, sign_in, companion, instructions, replies, patience })
     }
 }
 
@@ -116,7 +121,7 @@ pub struct Emotion;
 
 impl Program for Emotion {
     type Config = EmotionConfig;
-    type Command = development::Command;
+    type Command = commands::Command;
 
     const SERVICE: Service = Service::Emotion;
     const BINARY: &'static str = "maru-emotion";
@@ -142,8 +147,8 @@ impl Program for Emotion {
         build(config, Clock::system())
     }
 
-    async fn command(config: EmotionConfig, command: development::Command) -> Outcome<()> {
+    async fn command(config: EmotionConfig, command: commands::Command) -> Outcome<()> {
         let companion = Arc::new(OfflineCompanion::default());
-        development::run(App::new(config, Clock::system(), companion, Patience::default())?, command).await
+        commands::run(App::new(config, Clock::system(), companion, Patience::default())?, command).await
     }
 }

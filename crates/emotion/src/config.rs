@@ -55,6 +55,9 @@ pub struct ServicesConfig {
     /// Addresses of the memo service, comma-separated: `http://host:port`. It keeps summary cards as memos.
     #[arg(long, env = "MEMO_URLS", default_value = "http://memo:3005", value_parser = parse_urls)]
     pub memo_urls: Urls,
+    /// Addresses of the auth service, comma-separated: `http://host:port`. It judges the tokens that sockets show.
+    #[arg(long, env = "AUTH_URLS", default_value = "http://auth:3001", value_parser = parse_urls)]
+    pub auth_urls: Urls,
 }
 
 impl Config for EmotionConfig {

@@ -5,6 +5,7 @@
 //! say here is nobody else's business: no log line and no trace holds it.
 
 pub mod app;
+pub mod commands;
 pub mod companion;
 pub mod config;
 pub mod context;

@@ -37,9 +37,10 @@ pub fn configure(cfg: &mut ServiceConfig) {
         step::generate::generate,
         step::list::list,
         step::stop::stop,
+        step::stream::stream,
         socket::open
     ),
-    components(schemas(socket::frames::ClientFrame, socket::frames::ServerFrame<'static>, socket::frames::TypedFrame<'static>, domain::ids::UserId)),
+    components(schemas(socket::said::ClientFrame, socket::frames::ServerFrame<'static>, socket::frames::TypedFrame<'static>, domain::ids::UserId)),
     tags(
         (name = "conversations", description = "What somebody talks about with the companion"),
         (name = "summary", description = "What a conversation came to"),

@@ -96,5 +96,13 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    emotion_instructions (id) {
+        id -> SmallInt,
+        text -> Text,
+        updated_at -> Timestamptz,
+    }
+}
+
 diesel::joinable!(emotion_steps -> emotion_sessions (session_id));
 diesel::allow_tables_to_appear_in_same_query!(emotion_sessions, emotion_steps);

@@ -4,6 +4,7 @@
 
 use std::sync::LazyLock;
 
+use aho_corasick::AhoCorasick;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -47,24 +48,40 @@ const NO_ANSWER_MAX: usize = 60;
 /// Letters up to which a message may be leave-taking: who tells a long story does not take leave in it.
 const FAREWELL_MAX: usize = 60;
 
-/// One kind of cues each, from the data file.
-struct Cues(Vec<(&'static str, Vec<String>)>);
+/// The cues of the data file, each with its kind, and the machine that finds them all in one pass.
+struct Cues {
+    cues: Vec<(&'static str, String)>,
+    automaton: Option<AhoCorasick>,
+}
 
 static CUES: LazyLock<Cues> = LazyLock::new(|| {
-    let kinds = include_str!("cues.txt").lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
-        let (kind, cues) = line.split_once(':')?;
-        Some((kind, cues.split(',').map(|cue| cue.trim().replace('_', " ")).collect()))
-    });
-    Cues(kinds.collect())
+    let kinds = include_str!("cues.txt").lines().filter(|line| !line.starts_with('#'));
+    let cues = kinds
+        .filter_map(|line| line.split_once(':'))
+        .flat_map(|(kind, cues)| cues.split(',').map(move |cue| (kind, cue.trim().replace('_', " "))));
+    let cues: Vec<_> = cues.collect();
+    // Refused only beyond billions of states. A test looks that it is there.
+    let automaton = AhoCorasick::new(cues.iter().map(|(_, cue)| cue)).ok();
+    Cues { cues, automaton }
 });
 
 impl Cues {
     fn of(&self, kind: &str) -> impl Iterator<Item = &str> {
-        self.0.iter().filter(move |(known, _)| *known == kind).flat_map(|(_, cues)| cues.iter().map(String::as_str))
+        self.cues.iter().filter(move |(known, _)| *known == kind).map(|(_, cue)| cue.as_str())
     }
 
-    fn stand_in(&self, kind: &str, text: &str) -> bool {
-        self.of(kind).any(|cue| stands_in(text, cue))
+    /// Returns the kinds of the cues that stand in a text; one of Latin letters stands only at the start of a word.
+    fn kinds_in(&self, text: &str) -> Vec<&'static str> {
+        let mut kinds = Vec::new();
+        for found in self.automaton.iter().flat_map(|automaton| automaton.find_overlapping_iter(text)) {
+            let Some((kind, cue)) = self.cues.get(found.pattern().as_usize()) else { continue };
+            let before = text.get(..found.start()).and_then(|before| before.chars().next_back());
+            let begins_word = before.is_none_or(|letter| !letter.is_alphanumeric());
+            if (begins_word || !cue.is_ascii()) && !kinds.contains(kind) {
+                kinds.push(*kind);
+            }
+        }
+        kinds
     }
 }
 
@@ -73,7 +90,8 @@ impl Held {
     pub fn of(text: &str) -> Self {
         let text = feeling::normalised(text);
         let heard = feeling::heard(&text);
-        let has = |kind| CUES.stand_in(kind, &text);
+        let kinds = CUES.kinds_in(&text);
+        let has = |kind| kinds.contains(&kind);
         Self {
             substance: is_substance(&text),
             feeling: heard.is_some(),
@@ -162,17 +180,6 @@ fn find_word(text: &str, word: &str) -> Option<usize> {
     })
 }
 
-/// Returns whether a cue stands in a text; one of Latin letters only at the start of a word.
-fn stands_in(text: &str, cue: &str) -> bool {
-    if !cue.is_ascii() {
-        return text.contains(cue);
-    }
-    text.match_indices(cue).any(|(at, _)| {
-        let before = text.get(..at).and_then(|before| before.chars().next_back());
-        before.is_none_or(|c| !c.is_alphanumeric())
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,6 +193,7 @@ mod tests {
             assert!(CUES.of(kind).any(|cue| !cue.is_ascii()), "{kind}");
             assert!(CUES.of(kind).all(|cue| !cue.trim().is_empty()), "{kind}");
         }
+        assert!(CUES.automaton.is_some());
         assert!(Held::of("나는 더 잘해야 한다고 생각해").standard && !Held::of("화해야").standard);
     }
 }

@@ -3,6 +3,8 @@
 //! The policy opens each request, the tail is repeated after the person's last message, for a model drifts from what it
 //! read long ago. Both are data files, and no prompt of a person or a client takes their place.
 
+use chrono::{DateTime, TimeDelta, Utc};
+
 use crate::locale::{Locale, Text};
 
 const POLICY: Text = Text::new(include_str!("policy/ko.md"), include_str!("policy/en.md"));
@@ -27,6 +29,16 @@ pub fn policy_tail(locale: Locale) -> &'static str {
     TAIL.in_locale(locale).trim_ascii_end()
 }
 
+/// How long a conversation goes on until it is said again who answers.
+const DISCLOSED_FOR: TimeDelta = TimeDelta::hours(3);
+
+/// Returns whether the notice is to be said again with the reply that begins at `now`, in a conversation that began at
+/// `started_at` and went on last at `last_at`: once in every three hours in which something is said.
+pub fn disclosure_is_due(started_at: DateTime<Utc>, last_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    let hours = |at: DateTime<Utc>| (at - started_at).num_seconds().max(0) / DISCLOSED_FOR.num_seconds();
+    hours(now) > hours(last_at)
+}
+
 /// Returns the notice at the start of a conversation. It holds no number: those belong to the card.
 pub const fn disclosure(locale: Locale) -> &'static str {
     DISCLOSURE.in_locale(locale)
@@ -42,6 +54,24 @@ mod tests {
             let notice = disclosure(locale);
             assert!(notice.contains("AI"));
             assert!(!notice.chars().any(|letter| letter.is_ascii_digit()), "{notice}");
+        }
+    }
+
+    #[test]
+    fn the_notice_is_said_again_once_in_three_hours() {
+        let at = |minutes: i64| DateTime::UNIX_EPOCH + TimeDelta::minutes(minutes);
+        for (last, now, is_due) in [
+            (0, 1, false),
+            (10, 179, false),
+            (10, 180, true),
+            (180, 200, false),
+            (200, 359, false),
+            (200, 360, true),
+            (10, 2_000, true),
+            // A clock that was put back.
+            (-5, -1, false),
+        ] {
+            assert_eq!(disclosure_is_due(at(0), at(last), at(now)), is_due, "{last} {now}");
         }
     }
 

@@ -4,13 +4,18 @@
 //! that asked it keeps the pieces, bounds them in number and time, and drops the stream when the reply is not wanted any
 //! more.
 
+mod chunks;
 mod config;
+mod failure;
 mod model;
 mod offline;
 mod openai;
 
 use chassis::problem::Outcome;
-use domain::{companion::OFFLINE_LABEL, locale::Locale};
+use domain::{
+    companion::OFFLINE_LABEL,
+    listener::{self, Turn},
+};
 use futures_util::{future::BoxFuture, stream::BoxStream};
 use serde_json::Value;
 
@@ -102,26 +107,27 @@ pub struct Prompt {
     pub prepared: Prepared,
 }
 
-/// A reply of prepared sentences, ready before anybody is asked. It has no `Debug`.
-#[derive(Clone, Default)]
+/// A reply of prepared sentences, put together when somebody wants it: with a model hardly anybody does. It has no
+/// `Debug`.
+#[derive(Clone)]
 pub struct Prepared {
-    /// The reply.
-    pub text: String,
-    /// The language it is in.
-    pub locale: Locale,
-    /// Whether it says by itself that no model is connected.
-    pub is_labelled: bool,
+    /// Where the reply stands.
+    pub turn: Turn,
+    /// What was said.
+    pub said: String,
 }
 
 impl Prepared {
+    /// Returns the reply.
+    pub fn text(&self) -> String {
+        listener::reply(self.turn, &self.said)
+    }
+
     /// Returns the reply with its label in front, for when a model was expected.
-    fn labelled(mut self) -> Self {
-        if !self.is_labelled {
-            self.text.insert(0, ' ');
-            self.text.insert_str(0, OFFLINE_LABEL.in_locale(self.locale));
-            self.is_labelled = true;
-        }
-        self
+    fn labelled(&self) -> String {
+        let text = self.text();
+        // The first reply of a conversation says so by itself.
+        if self.turn.order <= 1 { text } else { format!("{} {text}", OFFLINE_LABEL.in_locale(self.turn.locale)) }
     }
 }
 

@@ -12,8 +12,10 @@ use tokio::time::sleep;
 use super::{
     Answerer, ChatMessage, Companion, Finish, ModelConfig, OFFLINE, OfflineCompanion, Piece, Pieces, Prompt, Question,
     Window,
+    chunks::Stream,
     config::Limits,
-    openai::{Api, Delta, Failure, Stream},
+    failure::Failure,
+    openai::{Api, Delta},
 };
 
 /// The name of every provider that is reached by this API.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::companion::pieces;
 use futures_util::{StreamExt, stream};
 
-use super::{Companion, Finish, OFFLINE, Piece, Pieces, Prepared, Prompt};
+use super::{Companion, Finish, OFFLINE, Piece, Pieces, Prompt};
 
 /// Pause between two words, about the pace of a model: a console shows how a reply grows, and nobody waits for it.
 const PACE: Duration = Duration::from_millis(20);
@@ -23,8 +23,8 @@ impl OfflineCompanion {
     }
 
     /// Says a prepared reply word by word.
-    pub(super) fn say(&self, prepared: &Prepared) -> Pieces {
-        let words: Vec<_> = pieces(&prepared.text).map(|word| Piece::Text(word.to_owned())).collect();
+    pub(super) fn say(&self, text: &str) -> Pieces {
+        let words: Vec<_> = pieces(text).map(|word| Piece::Text(word.to_owned())).collect();
         let over = Piece::Over(Finish { reason: "stop".to_owned(), ..Finish::default() });
         let pace = self.pace;
         let paced = stream::iter(words).enumerate().then(move |(index, word)| async move {
@@ -54,6 +54,6 @@ impl Companion for OfflineCompanion {
     }
 
     fn reply(&self, prompt: Prompt) -> Pieces {
-        self.say(&prompt.prepared)
+        self.say(&prompt.prepared.text())
     }
 }

@@ -7,89 +7,25 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_openai::{
-    Client, config::OpenAIConfig, error::OpenAIError, middleware::HttpRequestFactory, types::stream::StreamResponse,
-};
+use async_openai::{Client, config::OpenAIConfig, error::OpenAIError, middleware::HttpRequestFactory};
 use chassis::problem::{Outcome, Problem};
-use futures_util::StreamExt;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use url::Url;
 
-use super::{ChatMessage, Finish, Question, Role, config::Limits};
+use super::{
+    ChatMessage, Finish, Question, Role,
+    chunks::{Content, Stream},
+    config::Limits,
+    failure::Failure,
+};
 
 /// Most bytes of a refusal's body that are read to see what it is about.
 const REFUSAL_MAX: usize = 8 * 1024;
-/// Chunks that cannot be read and are passed over; one more ends the reply.
-const BAD_CHUNKS_MAX: u32 = 3;
 /// How much longer the connection waits than we do.
 const READ_MARGIN: Duration = Duration::from_secs(5);
-/// Longest name of a reason that is kept.
-const REASON_MAX: usize = 32;
-
-/// Why a try failed. Nothing in it repeats what anybody wrote.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
-    /// The key is not accepted.
-    Key,
-    /// The provider asks to be left alone, for this long if it says so.
-    Busy(Option<Duration>),
-    /// The prompt is longer than the model takes.
-    TooLong,
-    /// The request is refused for another reason.
-    Refused(u16),
-    /// The provider is broken.
-    Broken(u16),
-    /// It cannot be reached.
-    Unreachable,
-    /// It does not say anything for too long.
-    Silent,
-    /// It sent what cannot be read.
-    Garbled,
-    /// It ended before its end.
-    Truncated,
-    /// It told of an error in the middle.
-    Told,
-}
-
-impl Failure {
-    /// Returns the name under which it is counted.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Key => "key",
-            Self::Busy(_) => "busy",
-            Self::TooLong => "too_long",
-            Self::Refused(_) => "refused",
-            Self::Broken(_) => "broken",
-            Self::Unreachable => "unreachable",
-            Self::Silent => "silent",
-            Self::Garbled => "garbled",
-            Self::Truncated => "truncated",
-            Self::Told => "told",
-        }
-    }
-
-    /// Returns whether the same request may go well a moment later.
-    pub(super) const fn may_pass(self) -> bool {
-        matches!(
-            self,
-            Self::Busy(_) | Self::Broken(_) | Self::Unreachable | Self::Truncated | Self::Told | Self::Garbled
-        )
-    }
-}
-
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Refused(status) | Self::Broken(status) => write!(f, "the model's provider answered {status}"),
-            other => write!(f, "the model's provider failed: {}", other.name()),
-        }
-    }
-}
-
-impl std::error::Error for Failure {}
 
 /// What our own service answers in place of a response that is none.
 #[derive(Debug)]
@@ -180,7 +116,7 @@ impl Api {
         }
         let begun = async {
             let chunks = self.client.chat().create_stream_byot(request).await.map_err(|error| read(&error))?;
-            let mut stream = Stream { chunks, bad: 0, finish: None, idle: self.limits.idle };
+            let mut stream = Stream::new(chunks, self.limits.idle);
             match stream.next().await? {
                 Delta::Text(first) => Ok((first, stream)),
                 Delta::Over(_) => Err(Failure::Truncated),
@@ -243,7 +179,7 @@ async fn once(http: reqwest::Client, request: HttpRequestFactory) -> Result<reqw
     }))
 }
 
-fn read(error: &OpenAIError) -> Failure {
+pub(super) fn read(error: &OpenAIError) -> Failure {
     match error {
         OpenAIError::Boxed(source) => source.downcast_ref().map_or(Failure::Unreachable, |Turned(failure)| *failure),
         OpenAIError::Reqwest(error) if error.is_timeout() && !error.is_connect() => Failure::Silent,
@@ -253,87 +189,6 @@ fn read(error: &OpenAIError) -> Failure {
         OpenAIError::ApiError(answer) => Failure::Broken(answer.status_code.as_u16()),
         _ => Failure::Truncated,
     }
-}
-
-/// A reply on its way.
-pub(super) struct Stream {
-    chunks: StreamResponse<Chunk>,
-    bad: u32,
-    finish: Option<Finish>,
-    idle: Duration,
-}
-
-impl Stream {
-    /// Waits for the next text, or for the end of a reply that is whole.
-    pub(super) async fn next(&mut self) -> Result<Delta, Failure> {
-        loop {
-            let chunk = match timeout(self.idle, self.chunks.next()).await {
-                Err(_elapsed) => return Err(Failure::Silent),
-                // `[DONE]` and a body that breaks off look the same here: only a reason makes it whole.
-                Ok(None) => return self.finish.take().map(Delta::Over).ok_or(Failure::Truncated),
-                Ok(Some(Err(OpenAIError::JSONDeserialize(..)))) => {
-                    self.bad += 1;
-                    if self.bad > BAD_CHUNKS_MAX {
-                        return Err(Failure::Garbled);
-                    }
-                    continue;
-                }
-                // With the reason there, what breaks off is the count of tokens and the goodbye.
-                Ok(Some(Err(error))) => return self.finish.take().map(Delta::Over).ok_or_else(|| read(&error)),
-                Ok(Some(Ok(chunk))) => chunk,
-            };
-            if chunk.error.is_some() {
-                return Err(Failure::Told);
-            }
-            if let Some(text) = self.take(chunk) {
-                return Ok(Delta::Text(text));
-            }
-        }
-    }
-
-    fn take(&mut self, chunk: Chunk) -> Option<String> {
-        let mut text = None;
-        if let Some(choice) = chunk.choices.into_iter().next() {
-            let delta = choice.delta.unwrap_or_default();
-            text = delta.content.or(delta.refusal).filter(|text| !text.is_empty());
-            if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
-                let reason = reason.chars().filter(char::is_ascii_graphic).take(REASON_MAX).collect();
-                self.finish = Some(Finish { reason, ..Finish::default() });
-            }
-        }
-        if let (Some(usage), Some(finish)) = (chunk.usage, &mut self.finish) {
-            finish.prompt_tokens = usage.prompt_tokens;
-            finish.completion_tokens = usage.completion_tokens;
-        }
-        text
-    }
-}
-
-/// A chunk, as any server sends it.
-#[derive(Deserialize)]
-struct Chunk {
-    #[serde(default)]
-    choices: Vec<Choice>,
-    usage: Option<Usage>,
-    error: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct Choice {
-    delta: Option<Content>,
-    finish_reason: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-struct Content {
-    content: Option<String>,
-    refusal: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Usage {
-    prompt_tokens: Option<u32>,
-    completion_tokens: Option<u32>,
 }
 
 #[derive(Deserialize)]

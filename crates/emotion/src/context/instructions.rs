@@ -1,7 +1,7 @@
-//! What the operator tells the model, in a file that may change while the service runs.
+//! What the operator tells the model, in a file or in the database; either may change while the service runs.
 //!
-//! It stands below the safety policy and above every person's wishes. A change counts for the next message; a file that
-//! cannot be read any more leaves what was read before.
+//! It stands below the safety policy and above every person's wishes. A change counts for the messages of two seconds
+//! later; what cannot be read any more leaves what was read before.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,18 +9,22 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use chassis::{config::Faults, lifecycle::Lifecycle};
+use chassis::{config::Faults, lifecycle::Lifecycle, pg::Pg};
 use clap::Args;
+use tokio_util::sync::CancellationToken;
 
-/// How often the file is looked at.
+use super::instruction_store;
+
+/// How often the file or the row is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Most bytes of it; more would crowd out the conversation.
-const BYTES_MAX: usize = 8 * 1024;
+pub(super) const BYTES_MAX: usize = 8 * 1024;
 
 /// Where the operator's instructions are.
 #[derive(Args, Clone, Debug, Default)]
 pub struct InstructionsConfig {
-    /// File of what the model is told about its manner, read again when it changes.
+    /// File of what the model is told about its manner, read again when it changes; without one, what
+    /// `maru-emotion system-prompt set` has put into the database.
     #[arg(long, env = "EMOTION_SYSTEM_PROMPT_FILE")]
     pub emotion_system_prompt_file: Option<PathBuf>,
 }
@@ -55,32 +59,55 @@ impl Instructions {
         self.text.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Starts the loop that reads them again when they change.
-    pub fn watch(&self, lifecycle: &Lifecycle) {
-        let Some(path) = self.path.clone() else { return };
+    /// Starts the loop that reads them again when they change: those of the file, if one is configured, and else those
+    /// of the database.
+    pub fn watch(&self, lifecycle: &Lifecycle, pg: Pg) {
         let instructions = self.clone();
         lifecycle.spawn_loop("instructions", move |stop| {
-            let (path, instructions) = (path.clone(), instructions.clone());
+            let (instructions, pg) = (instructions.clone(), pg.clone());
             async move {
-                let mut seen = changed_at(&path).await;
-                while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
-                    let now = changed_at(&path).await;
-                    if now.is_some() && now != seen {
-                        seen = now;
-                        instructions.read_again(&path);
-                    }
+                match instructions.path.clone() {
+                    Some(path) => instructions.watch_file(&path, &stop).await,
+                    None => instructions.watch_row(&pg, &stop).await,
                 }
             }
         });
     }
 
+    async fn watch_file(&self, path: &Path, stop: &CancellationToken) {
+        let mut seen = changed_at(path).await;
+        while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
+            let now = changed_at(path).await;
+            if now.is_some() && now != seen {
+                seen = now;
+                self.read_again(path);
+            }
+        }
+    }
+
+    async fn watch_row(&self, pg: &Pg, stop: &CancellationToken) {
+        while !stop.is_cancelled() {
+            match pg.read(instruction_store::find).await {
+                Ok(text) => self.set(&text.unwrap_or_default()),
+                Err(problem) => {
+                    tracing::debug!(code = problem.code(), "the system prompt is not read; the one before counts");
+                }
+            }
+            stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await;
+        }
+    }
+
     fn read_again(&self, path: &Path) {
         match read(path) {
-            Ok(text) => {
-                tracing::info!(bytes = text.len(), "the system prompt was read again");
-                *self.text.write().unwrap_or_else(PoisonError::into_inner) = text.into();
-            }
+            Ok(text) => self.set(&text),
             Err(fault) => tracing::warn!(fault, "the system prompt cannot be read; the one before counts"),
+        }
+    }
+
+    fn set(&self, text: &str) {
+        if *self.current() != *text {
+            tracing::info!(bytes = text.len(), "the system prompt was read again");
+            *self.text.write().unwrap_or_else(PoisonError::into_inner) = text.into();
         }
     }
 }

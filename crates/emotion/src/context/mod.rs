@@ -4,6 +4,7 @@
 //! operator's instructions, and a summary of what no longer fits. Without a model nothing here is asked for.
 
 mod feelings;
+pub(crate) mod instruction_store;
 mod instructions;
 mod rolling;
 mod tokens;

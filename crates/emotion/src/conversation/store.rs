@@ -1,7 +1,7 @@
 //! The rows of conversations. What a person wrote is sealed on its way in and opened on its way out, with the vault of
 //! the conversation's owner.
 
-use chassis::problem::Outcome;
+use chassis::{prepared::Prepare, problem::Outcome};
 use diesel::{BoolExpressionMethods, ExpressionMethods, OptionalExtension, QueryDsl, SelectableHelper};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::{
@@ -30,6 +30,8 @@ pub async fn insert_missing(
     let made = diesel::insert_into(emotion_sessions::table)
         .values(NewRow::seal(vault, conversation)?)
         .on_conflict_do_nothing()
+        // Its text differs by which notes are there: a handful of texts.
+        .prepared()
         .execute(conn)
         .await?;
     Ok(made > 0)
@@ -64,14 +66,26 @@ pub async fn lock(
     owner: UserId,
     id: ConversationId,
 ) -> Outcome<Option<Conversation>> {
+    lock_row(conn, owner, id).await?.map(|row| row.open(vault)).transpose()
+}
+
+/// As [`lock`], and leaves it sealed.
+///
+/// # Errors
+/// Returns a problem when the database is away.
+pub(crate) async fn lock_row(
+    mut conn: &AsyncPgConnection,
+    owner: UserId,
+    id: ConversationId,
+) -> Outcome<Option<ConversationRow>> {
     let found = emotion_sessions::table
         .find(id.0)
         .filter(emotion_sessions::user_id.eq(owner.0))
         .select(ConversationRow::as_select())
         .for_update()
-        .first(conn)
+        .first(&mut conn)
         .await;
-    found.optional()?.map(|row| row.open(vault)).transpose()
+    Ok(found.optional()?)
 }
 
 /// Lists a person's conversations, newest first, after the one at `after`; one more than `limit`, if there is one.
@@ -147,7 +161,7 @@ pub struct Course<'a> {
 ///
 /// # Errors
 /// Returns a problem when the database is away.
-pub async fn keep_course(conn: &mut AsyncPgConnection, id: ConversationId, course: Course<'_>) -> Outcome<()> {
+pub async fn keep_course(mut conn: &AsyncPgConnection, id: ConversationId, course: Course<'_>) -> Outcome<()> {
     diesel::sql_query(
         "UPDATE emotion_sessions SET arc_step = $2, arc_state = $3, risk_level = greatest(risk_level, $4), \
          risk_state = $5, prompt_version = $6 WHERE id = $1",
@@ -158,7 +172,8 @@ pub async fn keep_course(conn: &mut AsyncPgConnection, id: ConversationId, cours
     .bind::<diesel::sql_types::SmallInt, _>(course.risk_level)
     .bind::<diesel::sql_types::Nullable<diesel::sql_types::Jsonb>, _>(course.risk_state)
     .bind::<diesel::sql_types::Nullable<diesel::sql_types::Integer>, _>(course.prompt_version)
-    .execute(conn)
+    .prepared()
+    .execute(&mut conn)
     .await?;
     Ok(())
 }

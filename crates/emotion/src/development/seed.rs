@@ -3,9 +3,11 @@
 use chassis::problem::Outcome;
 use diesel_async::AsyncConnection;
 use domain::{
-    companion::{StepStatus, Turn, offline_reply},
+    arc::Step,
+    companion::StepStatus,
     demo,
     ids::{ConversationId, UserId},
+    listener,
     locale::Locale,
 };
 use uuid::{Uuid, uuid};
@@ -24,7 +26,7 @@ const SAID: [(Uuid, &str); 2] = [
 ];
 
 /// Makes the conversation, unless somebody has it already; what was added to it since is kept.
-pub(super) async fn run(app: &App) -> Outcome<()> {
+pub(crate) async fn run(app: &App) -> Outcome<()> {
     let now = app.ground.clock.now();
     let mut conversation = Conversation::new(CONVERSATION, UserId(demo::USER.id), now);
     conversation.emotion_label = Some("nervousness".to_owned());
@@ -32,7 +34,10 @@ pub(super) async fn run(app: &App) -> Outcome<()> {
     let (_, seed) = CONVERSATION.0.as_u64_pair();
     let replies: Vec<_> = (1..)
         .zip(SAID)
-        .map(|(order, (id, said))| (id, order, said, offline_reply(Turn { locale: Locale::Ko, seed, order }, said)))
+        .map(|(order, (id, said))| {
+            let turn = listener::Turn { locale: Locale::Ko, seed, order, step: Step::default(), hint: None };
+            (id, order, said, listener::reply(turn, said))
+        })
         .collect();
     let rows: Vec<_> = replies
         .iter()

@@ -1,6 +1,7 @@
 //! The tokens of a person's day: reserved before a reply and settled after it.
 //!
-//! A reply whose process dies stays at what was reserved for it: rather a little too dear than free.
+//! Of a reply whose process dies, the prompt and what there is of the reply count as used: see
+//! [`interrupt_abandoned`](crate::step::running::interrupt_abandoned).
 
 use chassis::{
     prepared::Prepare,
@@ -15,10 +16,13 @@ use diesel::{
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::ids::{StepId, UserId};
+use futures_util::try_join;
 
 use super::{DAILY_LIMIT, LimitConfig, REPLY_PAUSE, TOO_MANY_REPLIES, whole_seconds};
 use crate::schema::emotion_usage;
 
+/// Tokens that are reserved for what a prompt holds beside the message; what is not used is given back.
+pub const PROMPT_RESERVE: i64 = 1_500;
 /// Days that are remembered; nothing asks for older ones.
 const DAYS_KEPT: i64 = 40;
 
@@ -69,28 +73,47 @@ struct Fits {
 /// # Errors
 /// Returns a problem when the database is away. A refusal is an answer, because whoever is in danger is not refused.
 pub async fn reserve(
-    conn: &mut AsyncPgConnection,
+    conn: &AsyncPgConnection,
     owner: UserId,
     now: DateTime<Utc>,
     tokens: i32,
     limits: &LimitConfig,
 ) -> Outcome<Reserved> {
     let (day, tokens) = (now.date_naive(), i64::from(tokens.max(0)));
-    let Used { tokens: used } = sql_query(
+    // Asked together, in this order: the second waits behind the first, and as a statement of its own it sees every reply
+    // that was begun before the row of the day was let go.
+    let (used, taken) = try_join!(count_message(conn, owner, day), take(conn, owner, day, tokens, limits))?;
+    if tokens > 0 && used.saturating_add(tokens) > limits.tokens_per_day {
+        return Ok(Reserved::Exhausted { retry_after: until_tomorrow(now, day) });
+    }
+    Ok(if taken { Reserved::Taken } else { Reserved::TooMany })
+}
+
+/// Counts a message and holds the row of the day; returns the tokens that were used.
+async fn count_message(mut conn: &AsyncPgConnection, owner: UserId, day: NaiveDate) -> Outcome<i64> {
+    let Used { tokens } = sql_query(
         "INSERT INTO emotion_usage AS u (user_id, day, messages) VALUES ($1, $2, 1) \
          ON CONFLICT (user_id, day) DO UPDATE SET messages = u.messages + 1 RETURNING tokens",
     )
     .bind::<SqlUuid, _>(owner.0)
     .bind::<Date, _>(day)
     .prepared()
-    .get_result(conn)
+    .get_result(&mut conn)
     .await?;
-    if tokens > 0 && used.saturating_add(tokens) > limits.tokens_per_day {
-        return Ok(Reserved::Exhausted { retry_after: until_tomorrow(now, day) });
-    }
-    // A statement of its own: it sees every reply that was begun before the row of the day was let go.
+    Ok(tokens)
+}
+
+/// Takes tokens from the day if they are there and few enough replies are being written; returns whether it did.
+async fn take(
+    mut conn: &AsyncPgConnection,
+    owner: UserId,
+    day: NaiveDate,
+    tokens: i64,
+    limits: &LimitConfig,
+) -> Outcome<bool> {
     let taken: Vec<Fits> = sql_query(
         "UPDATE emotion_usage SET tokens = tokens + $3 WHERE user_id = $1 AND day = $2 AND \
+         ($3 = 0 OR tokens + $3 <= $5) AND \
          (SELECT count(*) FROM emotion_steps WHERE user_id = $1 AND status IN ('pending', 'streaming') \
           AND lease_until > clock_timestamp()) < $4 RETURNING true AS fits",
     )
@@ -98,10 +121,11 @@ pub async fn reserve(
     .bind::<Date, _>(day)
     .bind::<BigInt, _>(tokens)
     .bind::<BigInt, _>(limits.replies_per_user)
+    .bind::<BigInt, _>(limits.tokens_per_day)
     .prepared()
-    .load(conn)
+    .load(&mut conn)
     .await?;
-    Ok(if taken.iter().any(|row| row.fits) { Reserved::Taken } else { Reserved::TooMany })
+    Ok(taken.iter().any(|row| row.fits))
 }
 
 /// Takes tokens from a person's day for something that is no reply; returns whether there were enough.

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use store::{ActivePrompt, active};
+pub(crate) use store::{SealedPrompt, sealed};
 
 use crate::app::App;
 

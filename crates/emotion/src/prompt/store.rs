@@ -3,7 +3,7 @@
 use chassis::problem::Outcome;
 use chrono::{DateTime, Utc};
 use diesel::{
-    ExpressionMethods, OptionalExtension, QueryDsl,
+    ExpressionMethods, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper,
     dsl::{exists, max, select},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -39,25 +39,44 @@ pub(super) struct NewPrompt {
 /// A version, and until when it was in force.
 pub type Version = (ActivePrompt, Option<DateTime<Utc>>);
 
+/// The prompt in force, as its row has it.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = emotion_prompts, check_for_backend(diesel::pg::Pg))]
+pub(crate) struct SealedPrompt {
+    id: Uuid,
+    prompt_sealed: Vec<u8>,
+    version: i32,
+    created_at: DateTime<Utc>,
+}
+
+impl SealedPrompt {
+    /// Opens what is sealed.
+    pub(crate) fn open(self, vault: &PersonVault) -> Outcome<ActivePrompt> {
+        let text = vault.open(self.id, Column::Prompt, &self.prompt_sealed)?;
+        Ok(ActivePrompt { text, version: self.version, created_at: self.created_at })
+    }
+}
+
 /// Finds the prompt that is in force.
 ///
 /// # Errors
 /// Returns a problem when the database is away, or the row was altered behind our back.
 pub async fn active(conn: &mut AsyncPgConnection, vault: &PersonVault, owner: UserId) -> Outcome<Option<ActivePrompt>> {
-    let found: Option<(Uuid, Vec<u8>, i32, DateTime<Utc>)> = emotion_prompts::table
+    sealed(conn, owner).await?.map(|sealed| sealed.open(vault)).transpose()
+}
+
+/// As [`active`], and leaves it sealed.
+///
+/// # Errors
+/// Returns a problem when the database is away.
+pub(crate) async fn sealed(mut conn: &AsyncPgConnection, owner: UserId) -> Outcome<Option<SealedPrompt>> {
+    let found = emotion_prompts::table
         .filter(emotion_prompts::user_id.eq(owner.0))
         .filter(emotion_prompts::retired_at.is_null())
-        .select((
-            emotion_prompts::id,
-            emotion_prompts::prompt_sealed,
-            emotion_prompts::version,
-            emotion_prompts::created_at,
-        ))
-        .first(conn)
-        .await
-        .optional()?;
-    let Some((id, sealed, version, created_at)) = found else { return Ok(None) };
-    Ok(Some(ActivePrompt { text: vault.open(id, Column::Prompt, &sealed)?, version, created_at }))
+        .select(SealedPrompt::as_select())
+        .first(&mut conn)
+        .await;
+    Ok(found.optional()?)
 }
 
 /// Lets one change of a person's prompt after the other, until the transaction ends; whoever writes messages meanwhile is

@@ -1,4 +1,7 @@
 //! The beginning of a reply: the step, written under its conversation's row lock, and what its prompt is made of.
+//!
+//! Whoever waits for the first word waits for this, so it goes to the database twice: once for everything that is to be
+//! known, once with everything that is to be written.
 
 use chassis::{
     idempotency::Answer,
@@ -10,30 +13,25 @@ use domain::{
     companion::StepStatus,
     feeling::{self, Feeling},
     ids::{ConversationId, Id, StepId, UserId},
-    safety::{Assessment, StickyRisk},
+    safety::{Assessment, StickyRisk, disclosure_is_due},
 };
+use futures_util::{join, try_join};
 use serde_json::{Value, json};
 
-use super::{Draft, ID_REUSED, Opening, progress::Begun};
+use super::{Draft, ID_REUSED, known::Known, progress::Begun};
 use crate::{
     app::App,
     companion::OFFLINE,
     context,
     conversation::{
-        self, Conversation, Talk,
+        self, Conversation,
         store::{self as conversations, Course},
     },
-    limit,
-    prompt::{self, ActivePrompt},
-    step::{
-        Step,
-        store::{self, NewStep, Written},
-    },
+    limit::{self, PROMPT_RESERVE},
+    prompt::ActivePrompt,
+    step::{Step, running, store::NewStep},
     vault::PersonVault,
 };
-
-/// Tokens that are reserved for what a prompt holds beside the message; what is not used is given back.
-const PROMPT_RESERVE: u32 = 1_500;
 
 /// What became of a message.
 pub(super) enum Beginning {
@@ -56,6 +54,8 @@ pub(super) struct Fresh {
     pub(super) risk: Assessment,
     /// Whether prepared sentences answer, whoever could.
     pub(super) is_by_rules: bool,
+    /// Whether it is said again who answers.
+    pub(super) discloses: bool,
     pub(super) feeling: Option<Feeling>,
     /// The steps before, the newest first; only for a model.
     pub(super) steps: Vec<Step>,
@@ -71,80 +71,54 @@ struct Judged {
 }
 
 /// Writes the step, and the conversation if this is its first message.
-pub(super) async fn begin(app: &App, draft: &Draft, opening: &Opening) -> Outcome<Beginning> {
+pub(super) async fn begin(app: &App, draft: &Draft) -> Outcome<Beginning> {
     let owner = UserId(draft.talk.conversation.user_id);
-    // Whoever is in danger is not refused: the card goes out, and rules answer.
-    let is_by_rules = match app.limits.admit_message(owner).await {
-        Err(refusal) if !opening.is_due() => return Err(refusal),
-        admitted => admitted.is_err(),
-    };
     let mut conn = app.ground.pg.conn().await?;
-    let beginning = conn
-        .transaction(async |conn| {
-            if let Some(attempt) = &draft.attempt
-                && let Some(answer) = attempt.replay(conn).await?
-            {
-                return Outcome::Ok(Beginning::Before(kept_step(&answer)?));
-            }
-            let vault = app.vault.open_for(conn, owner).await?;
-            let conversation = hold(conn, &vault, &draft.talk).await?;
-            write(conn, app, draft, opening, Holding { vault, conversation, is_by_rules }).await
-        })
-        .await?;
-    let Beginning::New(mut fresh) = beginning else { return Ok(beginning) };
-    if app.companion.window().is_some() && !fresh.is_by_rules {
-        read_back(&mut conn, owner, &mut fresh).await?;
-    }
-    Ok(Beginning::New(fresh))
+    conn.transaction(async |conn| {
+        if let Some(attempt) = &draft.attempt
+            && let Some(answer) = attempt.replay(conn).await?
+        {
+            return Ok(Beginning::Before(kept_step(&answer)?));
+        }
+        // Redis counts the message while the database is asked.
+        let (admitted, known) = join!(app.limits.admit_message(owner), Known::read(conn, app, draft));
+        // Whoever is in danger is not refused: the card goes out, and rules answer.
+        let is_by_rules = match admitted {
+            Err(refusal) if !draft.opening.is_due() => return Err(refusal),
+            admitted => admitted.is_err(),
+        };
+        let mut known = known?;
+        if let Some(said) = known.said.take() {
+            return repeat(conn, draft, known, said, is_by_rules).await;
+        }
+        if known.conversation.ended_at.is_some() {
+            return Err(conversation::ENDED.into());
+        }
+        if let Some(last) = known.last
+            && last.or_busy()?
+        {
+            running::interrupt(conn, last.id).await?;
+        }
+        write(conn, app, draft, known, is_by_rules).await
+    })
+    .await
 }
 
-/// What the transaction holds when the step is written.
-struct Holding {
-    vault: PersonVault,
-    conversation: Conversation,
-    is_by_rules: bool,
-}
-
-/// Holds the conversation's row; writes it first when it was only announced.
-async fn hold(conn: &mut AsyncPgConnection, vault: &PersonVault, talk: &Talk) -> Outcome<Conversation> {
-    let Talk { conversation, is_written } = talk;
-    let (id, owner) = (ConversationId(conversation.id), UserId(conversation.user_id));
-    let locked = if let Some(locked) = conversations::lock(conn, vault, owner, id).await? {
-        locked
-    } else if *is_written {
-        return Err(conversation::NOT_FOUND.into());
-    } else {
-        conversations::insert_missing(conn, vault, conversation).await?;
-        conversations::lock(conn, vault, owner, id).await?.ok_or(conversation::NOT_FOUND)?
-    };
-    Ok(locked)
-}
-
+/// Writes the step and everything that comes with it.
 async fn write(
     conn: &mut AsyncPgConnection,
     app: &App,
     draft: &Draft,
-    opening: &Opening,
-    held: Holding,
+    known: Known,
+    mut is_by_rules: bool,
 ) -> Outcome<Beginning> {
-    let Holding { vault, conversation, mut is_by_rules } = held;
-    let id = ConversationId(conversation.id);
-    let said = match &draft.client_msg_id {
-        Some(name) => store::find_said(conn, &vault, id, name).await?,
-        None => None,
-    };
-    if let Some(said) = said {
-        return repeat(conn, draft, opening, Holding { vault, conversation, is_by_rules }, said).await;
-    }
-    if conversation.ended_at.is_some() {
-        return Err(conversation::ENDED.into());
-    }
-    let order = store::next_order(conn, id).await?;
-    let course = course(app, draft, opening, &conversation);
+    let opening = &draft.opening;
+    let (id, owner) = (ConversationId(known.conversation.id), UserId(known.conversation.user_id));
+    let course = course(app, draft, &known.conversation);
     let input_tokens = app.companion.window().map(|_| context::count(&draft.message.user_input));
     let input_tokens = input_tokens.and_then(|tokens| i32::try_from(tokens).ok());
-    let reserved = reserve(conn, app, draft, opening, input_tokens, &mut is_by_rules).await?;
-    let (step_id, created_at): (StepId, _) = (app.ground.clock.id(), app.ground.clock.now());
+    let reserved_tokens = if is_by_rules { 0 } else { to_reserve(app, input_tokens) };
+    let (step_id, now): (StepId, _) = (app.ground.clock.id(), app.ground.clock.now());
     let step = NewStep {
         step_type: &draft.message.step_type,
         provider: if is_by_rules { OFFLINE } else { app.companion.provider() },
@@ -154,83 +128,93 @@ async fn write(
         arc_step: Some(i16::from(course.place.step.number())),
         risk_level: i16::from(opening.heard.level.as_u8()),
         input_tokens,
-        reserved_tokens: reserved,
-        ..NewStep::streaming(
-            step_id.0,
-            conversation.id,
-            conversation.user_id,
-            order,
-            &draft.message.user_input,
-            created_at,
-        )
+        reserved_tokens,
+        // Its place is decided by the statement that writes it.
+        ..NewStep::streaming(step_id.0, id.0, owner.0, 0, &draft.message.user_input, now)
     };
-    if store::insert(conn, &vault, step).await? == Written::Repeated {
-        // The conversation's row is held: nobody else can have said it meanwhile.
-        return Err(Problem::unexpected("a message was said by nobody"));
+    let wish = known.wish.filter(|_| !is_by_rules);
+    let started_at = known.conversation.started_at;
+    let discloses = disclosure_is_due(started_at, known.last.map_or(started_at, |last| last.created_at), now);
+    let arc_state = serde_json::to_value(course.place).map_err(Problem::unexpected)?;
+    let kept = Course {
+        arc_step: i16::from(course.place.step.number()),
+        arc_state: Some(&arc_state),
+        risk_level: i16::from(opening.heard.level.as_u8()),
+        risk_state: Some(&course.risk_state),
+        prompt_version: wish.as_ref().map(|wish| wish.version),
+    };
+    let (reserved, order, ()) = {
+        let conn: &AsyncPgConnection = conn;
+        try_join!(
+            limit::reserve(conn, owner, now, reserved_tokens, app.limits.config()),
+            running::insert(conn, &known.vault, step),
+            conversations::keep_course(conn, id, kept)
+        )?
+    };
+    // The conversation's row is held: nobody else can have said it meanwhile.
+    let order = order.ok_or_else(|| Problem::unexpected("a message was said by nobody"))?;
+    match reserved.or_refuse() {
+        Err(refusal) if !opening.is_due() => return Err(refusal),
+        Err(_refusal) if !is_by_rules => {
+            is_by_rules = true;
+            running::answer_by_rules(conn, step_id, OFFLINE).await?;
+        }
+        _ => {}
     }
-    let wish = match app.companion.window() {
-        Some(_) if !is_by_rules => prompt::active(conn, &vault, UserId(conversation.user_id)).await?,
-        _ => None,
-    };
-    keep_course(conn, id, &course, opening, wish.as_ref().map(|wish| wish.version)).await?;
     if let Some(attempt) = &draft.attempt {
         attempt.keep(conn, &Answer::new(actix_web::http::StatusCode::OK, &json!({ "step_id": step_id }))?).await?;
     }
-    let step = Begun { id: step_id, order: order.unsigned_abs(), attempt: 1, created_at };
-    let mut begun = fresh(step, vault, conversation, &course, is_by_rules, draft);
-    begun.wish = wish;
-    Ok(Beginning::New(begun))
-}
-
-fn fresh(
-    step: Begun,
-    vault: PersonVault,
-    conversation: Conversation,
-    course: &Judged,
-    is_by_rules: bool,
-    draft: &Draft,
-) -> Box<Fresh> {
-    Box::new(Fresh {
-        step,
-        vault,
-        conversation,
+    Ok(Beginning::New(Box::new(Fresh {
+        step: Begun { id: step_id, order: order.unsigned_abs(), attempt: 1, created_at: now },
+        vault: known.vault,
+        conversation: known.conversation,
         place: course.place,
         risk: course.risk,
         is_by_rules,
+        discloses,
         feeling: feeling::read(&draft.message.user_input),
-        steps: Vec::new(),
-        wish: None,
-    })
+        steps: known.steps,
+        wish,
+    })))
 }
 
 /// Answers a message whose name is known: attaches to its reply, or begins an interrupted one again.
 async fn repeat(
     conn: &mut AsyncPgConnection,
     draft: &Draft,
-    opening: &Opening,
-    held: Holding,
+    known: Known,
     said: Step,
+    is_by_rules: bool,
 ) -> Outcome<Beginning> {
-    let Holding { vault, conversation, is_by_rules } = held;
+    let Known { vault, conversation, last, wish, steps, .. } = known;
     if said.user_input != draft.message.user_input {
         return Err(ID_REUSED.into());
     }
     let id = StepId::from_uuid(said.id);
     let status = said.status();
-    let is_abandoned = status.is_running() && store::next_order(conn, ConversationId(conversation.id)).await.is_ok();
+    let is_abandoned = status.is_running() && last.is_some_and(|last| last.or_busy().is_ok());
     let may_try = is_abandoned || matches!(status, StepStatus::Interrupted | StepStatus::Failed);
     if !may_try || conversation.ended_at.is_some() {
         return Ok(Beginning::Again(id));
     }
-    let Some(attempt) = store::try_again(conn, &vault, id).await? else { return Ok(Beginning::Again(id)) };
-    let step = Begun { id, order: said.step_order.unsigned_abs(), attempt, created_at: said.created_at };
-    // The message was judged when it was said first.
-    let course = Judged {
+    if is_abandoned {
+        running::interrupt(conn, id).await?;
+    }
+    let Some(attempt) = running::try_again(conn, &vault, id).await? else { return Ok(Beginning::Again(id)) };
+    let risk = risk_of(&conversation).current(said.created_at).max(draft.opening.heard);
+    Ok(Beginning::New(Box::new(Fresh {
+        step: Begun { id, order: said.step_order.unsigned_abs(), attempt, created_at: said.created_at },
+        // The message was judged when it was said first.
         place: place_of(&conversation),
-        risk: risk_of(&conversation).current(said.created_at).max(opening.heard),
-        risk_state: Value::Null,
-    };
-    Ok(Beginning::New(fresh(step, vault, conversation, &course, is_by_rules, draft)))
+        risk,
+        is_by_rules,
+        discloses: false,
+        feeling: feeling::read(&draft.message.user_input),
+        steps: steps.into_iter().filter(|step| step.id != id.0).collect(),
+        wish,
+        vault,
+        conversation,
+    })))
 }
 
 fn place_of(conversation: &Conversation) -> Place {
@@ -241,72 +225,20 @@ fn risk_of(conversation: &Conversation) -> StickyRisk {
     conversation.risk_state.clone().and_then(|state| serde_json::from_value(state).ok()).unwrap_or_default()
 }
 
-fn course(app: &App, draft: &Draft, opening: &Opening, conversation: &Conversation) -> Judged {
+fn course(app: &App, draft: &Draft, conversation: &Conversation) -> Judged {
     let mut sticky = risk_of(conversation);
-    let risk = sticky.hear(opening.heard, app.ground.clock.now());
+    let risk = sticky.hear(draft.opening.heard, app.ground.clock.now());
     let turn =
         Turn { step_type: &draft.message.step_type, held: Held::of(&draft.message.user_input), level: risk.level };
     let risk_state = serde_json::to_value(sticky).unwrap_or_default();
     Judged { place: place_of(conversation).after(turn), risk, risk_state }
 }
 
-async fn keep_course(
-    conn: &mut AsyncPgConnection,
-    id: ConversationId,
-    course: &Judged,
-    opening: &Opening,
-    prompt_version: Option<i32>,
-) -> Outcome<()> {
-    let arc_state = serde_json::to_value(course.place).map_err(Problem::unexpected)?;
-    let kept = Course {
-        arc_step: i16::from(course.place.step.number()),
-        arc_state: Some(&arc_state),
-        risk_level: i16::from(opening.heard.level.as_u8()),
-        risk_state: Some(&course.risk_state),
-        prompt_version,
-    };
-    conversations::keep_course(conn, id, kept).await
-}
-
-/// Takes the reply's tokens from the person's day; returns how many.
-async fn reserve(
-    conn: &mut AsyncPgConnection,
-    app: &App,
-    draft: &Draft,
-    opening: &Opening,
-    input_tokens: Option<i32>,
-    is_by_rules: &mut bool,
-) -> Outcome<i32> {
-    let owner = UserId(draft.talk.conversation.user_id);
-    let tokens = match app.companion.window() {
-        Some(window) if !*is_by_rules => {
-            let beside = i32::try_from(window.reply.saturating_add(PROMPT_RESERVE)).unwrap_or(i32::MAX);
-            input_tokens.unwrap_or_default().saturating_add(beside)
-        }
-        _ => 0,
-    };
-    let reserved = limit::reserve(conn, owner, app.ground.clock.now(), tokens, app.limits.config()).await?;
-    match reserved.or_refuse() {
-        Ok(()) => Ok(tokens),
-        Err(_refusal) if opening.is_due() => {
-            *is_by_rules = true;
-            Ok(0)
-        }
-        Err(refusal) => Err(refusal),
-    }
-}
-
-/// Reads what a model is shown beside the message.
-async fn read_back(conn: &mut AsyncPgConnection, owner: UserId, fresh: &mut Fresh) -> Outcome<()> {
-    let after = fresh.conversation.rolling_summary.as_ref().map_or(0, |summary| summary.order);
-    let id = ConversationId(fresh.conversation.id);
-    let steps = store::list_newest(conn, &fresh.vault, id, after, context::TURNS_READ).await?;
-    fresh.steps = steps.into_iter().filter(|step| step.id != fresh.step.id.0).collect();
-    // A first try has it already.
-    if fresh.step.attempt > 1 {
-        fresh.wish = prompt::active(conn, &fresh.vault, owner).await?;
-    }
-    Ok(())
+/// Returns how many tokens are taken from the person's day until the reply's real cost is known.
+fn to_reserve(app: &App, input_tokens: Option<i32>) -> i32 {
+    let Some(window) = app.companion.window() else { return 0 };
+    let beside = i32::try_from(i64::from(window.reply).saturating_add(PROMPT_RESERVE)).unwrap_or(i32::MAX);
+    input_tokens.unwrap_or_default().saturating_add(beside)
 }
 
 fn kept_step(answer: &Answer) -> Outcome<StepId> {

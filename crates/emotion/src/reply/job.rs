@@ -6,7 +6,7 @@ use chassis::problem::Outcome;
 use domain::{
     ids::{ConversationId, StepId, UserId},
     listener,
-    safety::{OutputWatch, Watched},
+    safety::{OutputWatch, Watched, disclosure},
 };
 use futures_util::StreamExt;
 use tokio::{
@@ -70,7 +70,7 @@ impl Facts {
 
 /// Writes the step, tells `begun`, and writes the reply.
 pub(super) async fn run(app: App, draft: Draft, begun: oneshot::Sender<Outcome<Started>>) {
-    let opening = Opening::of(&draft.message, draft.locale, draft.country.as_deref());
+    let opening = Arc::clone(&draft.opening);
     let owner = UserId(draft.talk.conversation.user_id);
     // A full house has no place left, but for whoever is in danger.
     let place = match app.limits.begin_reply() {
@@ -78,7 +78,7 @@ pub(super) async fn run(app: App, draft: Draft, begun: oneshot::Sender<Outcome<S
         place => place,
     };
     let beginning = match context::check_length(&app, &draft.message.user_input, opening.locale) {
-        Ok(()) => begin(&app, &draft, &opening).await,
+        Ok(()) => begin(&app, &draft).await,
         Err(refusal) => Err(refusal),
     };
     let fresh = match beginning {
@@ -145,6 +145,9 @@ fn appear(app: &App, draft: &Draft, opening: &Opening, fresh: &Fresh) -> Arc<Liv
         progress.push(&card);
         metrics::counter!("emotion_cards_total", "level" => opening.heard.level.as_u8().to_string()).increment(1);
     }
+    if fresh.discloses {
+        progress.push(&format!("{}\n\n", disclosure(opening.locale)));
+    }
     let (conversation, owner) = (ConversationId(fresh.conversation.id), UserId(fresh.conversation.user_id));
     let live = Live::new(fresh.step, conversation, owner, fresh.vault.clone(), progress, false);
     app.replies.add(Arc::new(live))
@@ -166,11 +169,7 @@ fn prompt(app: &App, draft: &Draft, opening: &Opening, fresh: &Fresh) -> Outcome
     let elapsed = app.ground.clock.now() - fresh.conversation.started_at;
     let hint = fresh.place.hint(elapsed, fresh.risk.level);
     let turn = listener::Turn { locale: opening.locale, seed, order: fresh.step.order, step: fresh.place.step, hint };
-    let prepared = Prepared {
-        text: listener::reply(turn, &draft.message.user_input),
-        locale: opening.locale,
-        is_labelled: fresh.step.order <= 1,
-    };
+    let prepared = Prepared { turn, said: draft.message.user_input.clone() };
     let assembled = match app.companion.window() {
         Some(window) if !fresh.is_by_rules => Some(context::assemble(
             app,
@@ -200,7 +199,7 @@ fn prompt(app: &App, draft: &Draft, opening: &Opening, fresh: &Fresh) -> Outcome
 
 /// Writes the reply until it ends, by itself or by whatever ends it.
 async fn write(app: &App, live: &Live, fresh: &Fresh, prompt: Prompt, facts: &mut Facts) -> End {
-    let locale = prompt.prepared.locale;
+    let locale = prompt.prepared.turn.locale;
     let pieces =
         if fresh.is_by_rules { OfflineCompanion::default().reply(prompt) } else { app.companion.reply(prompt) };
     let watch = OutputWatch::new(fresh.risk.level, locale);
@@ -225,8 +224,11 @@ async fn gather(app: &App, live: &Live, mut pieces: Pieces, mut watch: OutputWat
                 facts.answerer = Some(answerer);
             }
             Ok(Piece::Text(text)) => {
-                let took = || u32::try_from(asked_at.elapsed().as_millis()).unwrap_or(u32::MAX);
-                facts.ttft_ms.get_or_insert_with(took);
+                if facts.ttft_ms.is_none() {
+                    let took = asked_at.elapsed();
+                    metrics::histogram!("emotion_first_token_seconds").record(took);
+                    facts.ttft_ms = Some(u32::try_from(took.as_millis()).unwrap_or(u32::MAX));
+                }
                 match watch.push(&text) {
                     Watched::Go(text) => {
                         if !push(app, live, &text) {
@@ -309,7 +311,7 @@ async fn afterwards(app: &App, live: &Live, draft: &Draft, opening: &Opening, fr
         let step: StepId = live.step.id;
         let kept = async {
             let mut conn = app.ground.pg.conn().await?;
-            crate::step::store::keep_emotion(&mut conn, &live.vault, step, &emotion).await
+            crate::step::running::keep_emotion(&mut conn, &live.vault, step, &emotion).await
         };
         if let Err(problem) = kept.await {
             tracing::warn!(code = problem.code(), step_id = %step, "a feeling was not kept");

@@ -6,7 +6,7 @@ use chassis::problem::Outcome;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{job::Facts, live::Live, progress::End};
-use crate::{app::App, limit, step::store};
+use crate::{app::App, limit, step::running};
 
 /// How often the text so far is kept and the lease renewed; a third of the lease.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
@@ -27,8 +27,8 @@ pub(super) async fn until_erased(app: &App, live: &Live) {
     loop {
         sleep(CHECKPOINT_EVERY).await;
         let (text, ends) = so_far(live);
-        let reply = store::Progress { text: &text, ends: &ends };
-        let kept = async { store::checkpoint(&mut *app.ground.pg.conn().await?, &live.vault, id, reply).await };
+        let reply = running::Progress { text: &text, ends: &ends };
+        let kept = async { running::checkpoint(&mut *app.ground.pg.conn().await?, &live.vault, id, reply).await };
         match kept.await {
             Ok(true) => {}
             Ok(false) => return,
@@ -42,7 +42,7 @@ pub(super) async fn whole(app: &App, live: &Live, end: End, facts: &Facts) -> En
     let (text, ends) = so_far(live);
     let give_up = Instant::now() + KEEP_PATIENCE;
     loop {
-        match try_to_keep(app, live, end, facts, store::Progress { text: &text, ends: &ends }).await {
+        match try_to_keep(app, live, end, facts, running::Progress { text: &text, ends: &ends }).await {
             Ok(true) => return end,
             Ok(false) => return End::Interrupted,
             Err(problem) if Instant::now() > give_up => {
@@ -55,11 +55,11 @@ pub(super) async fn whole(app: &App, live: &Live, end: End, facts: &Facts) -> En
     }
 }
 
-async fn try_to_keep(app: &App, live: &Live, end: End, facts: &Facts, reply: store::Progress<'_>) -> Outcome<bool> {
+async fn try_to_keep(app: &App, live: &Live, end: End, facts: &Facts, reply: running::Progress<'_>) -> Outcome<bool> {
     let id = live.step.id;
     let signed = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
     let finish = facts.finish.as_ref();
-    let ended = store::Ended {
+    let ended = running::Ended {
         provider: facts.answerer.as_ref().map(|by| by.provider),
         model: facts.answerer.as_ref().and_then(|by| by.model.as_deref()),
         finish_reason: finish.map(|finish| finish.reason.as_str()),
@@ -67,15 +67,15 @@ async fn try_to_keep(app: &App, live: &Live, end: End, facts: &Facts, reply: sto
         completion_tokens: finish.and_then(|finish| finish.completion_tokens).map(signed),
         reply_tokens: facts.reply_tokens.map(signed),
         ttft_ms: facts.ttft_ms.map(signed),
-        ..store::Ended::new(reply, end.status(), app.ground.clock.now())
+        ..running::Ended::new(reply, end.status(), app.ground.clock.now())
     };
     let mut conn = app.ground.pg.conn().await?;
-    if !store::finish(&mut conn, &live.vault, id, ended).await? {
+    if !running::finish(&mut conn, &live.vault, id, ended).await? {
         return Ok(false);
     }
     let emotion = live.progress.borrow().known().emotion.clone();
     if let Some(emotion) = emotion {
-        store::keep_emotion(&mut conn, &live.vault, id, &emotion).await?;
+        running::keep_emotion(&mut conn, &live.vault, id, &emotion).await?;
     }
     if facts.is_reserved {
         limit::settle(&mut conn, id, facts.cost()).await?;

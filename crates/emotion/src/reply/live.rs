@@ -104,6 +104,11 @@ impl Replies {
         self.live().get(&id).cloned()
     }
 
+    /// Returns how many replies grow here.
+    pub(super) fn count(&self) -> usize {
+        self.live().len()
+    }
+
     /// Finds the reply of a conversation that grows here.
     pub fn of(&self, conversation: ConversationId) -> Option<Arc<Live>> {
         self.live().values().find(|live| live.conversation == conversation).cloned()

@@ -10,6 +10,7 @@ mod begin;
 mod config;
 mod job;
 mod keep;
+mod known;
 mod live;
 mod mirror;
 mod notices;
@@ -17,7 +18,7 @@ mod opening;
 mod progress;
 mod relay;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use chassis::{
     idempotency::Attempt,
@@ -41,7 +42,7 @@ pub use progress::{About, Begun, End, Event, Reply};
 use crate::{
     app::App,
     conversation::Talk,
-    step::{kept, store},
+    step::{kept, running},
 };
 
 /// There is no such step, or it is somebody else's.
@@ -76,12 +77,10 @@ pub struct Draft {
     pub talk: Talk,
     /// What was said.
     pub message: Message,
+    /// How it was judged, and what opens its reply.
+    pub opening: Arc<Opening>,
     /// What the client tagged it with.
     pub insight_tag: Option<String>,
-    /// The language of the request.
-    pub locale: Locale,
-    /// Where the person is, two letters.
-    pub country: Option<String>,
     /// The client's own name of the message.
     pub client_msg_id: Option<String>,
     /// Most tokens of the reply that the client asks for.
@@ -94,13 +93,12 @@ pub struct Draft {
 
 impl Draft {
     /// Describes a message of which nothing else is said.
-    pub const fn new(talk: Talk, message: Message, locale: Locale) -> Self {
+    pub const fn new(talk: Talk, message: Message, opening: Arc<Opening>) -> Self {
         Self {
             talk,
             message,
+            opening,
             insight_tag: None,
-            locale,
-            country: None,
             client_msg_id: None,
             max_tokens: None,
             temperature: None,
@@ -231,7 +229,7 @@ fn sweep(lifecycle: &Lifecycle, pg: Pg) {
     });
 }
 
-async fn sweep_once(pg: &Pg) -> Outcome<usize> {
+async fn sweep_once(pg: &Pg) -> Outcome<i64> {
     let mut conn = pg.conn().await?;
-    store::interrupt_abandoned(&mut conn).await
+    running::interrupt_abandoned(&mut conn).await
 }

@@ -16,6 +16,8 @@ pub struct Opening {
     /// The language that is answered in: the message's, or the request's.
     pub locale: Locale,
     card: Option<Card>,
+    /// Whether the card was shown a moment ago, and its short form says enough.
+    is_reminder: bool,
 }
 
 impl Opening {
@@ -23,7 +25,15 @@ impl Opening {
     pub fn of(message: &Message, locale: Locale, country: Option<&str>) -> Self {
         let heard = assess(&message.user_input);
         let locale = spoken_language(&message.user_input, locale);
-        Self { heard, locale, card: heard.needs_card().then(|| card(heard, locale, country)) }
+        let card = heard.needs_card().then(|| card(heard, locale, country));
+        Self { heard, locale, card, is_reminder: false }
+    }
+
+    /// Says the card in its short form: who has it before their eyes is reminded of the first line of help. What clients
+    /// show beside the text stays whole.
+    #[must_use]
+    pub fn as_reminder(self) -> Self {
+        Self { is_reminder: true, ..self }
     }
 
     /// Returns whether there is a card.
@@ -33,7 +43,8 @@ impl Opening {
 
     /// Returns the card as text, with the space that parts it from what follows.
     pub fn text(&self) -> Option<String> {
-        self.card.as_ref().map(|card| format!("{}\n\n", card.text))
+        let text = |card: &Card| format!("{}\n\n", if self.is_reminder { &card.reminder } else { &card.text });
+        self.card.as_ref().map(text)
     }
 
     /// Returns the card for clients that show more than text.
@@ -64,6 +75,10 @@ mod tests {
         let english = opening("I want to kill myself tonight");
         assert!(english.text().unwrap().contains("988") && english.locale == Locale::En);
         assert!(english.safety().unwrap()["hotlines"][0]["number"].is_string());
+        let reminder = opening("요즘은 그냥 죽고 싶어").as_reminder();
+        let text = reminder.text().unwrap();
+        assert!(text.contains("109") && text.len() < korean.len() && reminder.is_due(), "{text}");
+        assert_eq!(reminder.safety(), opening("요즘은 그냥 죽고 싶어").safety());
         let idiom = opening("배고파 죽겠다 진짜");
         assert!(idiom.text().is_none() && idiom.safety().is_none());
     }

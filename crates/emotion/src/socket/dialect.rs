@@ -18,7 +18,7 @@ use crate::reply::{About, Begun, End};
 
 /// How a client wants to be spoken to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Dialect {
+pub(crate) enum Dialect {
     /// As the document has it.
     #[default]
     Document,
@@ -27,7 +27,7 @@ pub(super) enum Dialect {
 }
 
 /// A frame as text; nothing when the dialect has no such frame.
-pub(super) type Frame = Result<Option<String>, Farewell>;
+pub(crate) type Frame = Result<Option<String>, Farewell>;
 
 fn write(frame: &impl Serialize) -> Frame {
     let text = serde_json::to_string(frame);
@@ -60,7 +60,7 @@ impl Dialect {
     }
 
     /// Says a piece.
-    pub(super) fn piece(self, text: &str, seq: Option<u32>, step_id: Option<StepId>, safety: Option<&Value>) -> Frame {
+    pub(crate) fn piece(self, text: &str, seq: Option<u32>, step_id: Option<StepId>, safety: Option<&Value>) -> Frame {
         match self {
             Self::Document => write(&ServerFrame::Token { token: text, seq, step_id, safety }),
             Self::Typed => write(&TypedFrame::MessageDelta { delta: text, seq, step_id, safety }),
@@ -68,7 +68,7 @@ impl Dialect {
     }
 
     /// Says that a reply has ended. An interruption is an error in the document's dialect, which knows no other end.
-    pub(super) fn ended(self, step: Begun, about: &About, end: End, seq: u32, duplicate: bool) -> Frame {
+    pub(crate) fn ended(self, step: Begun, about: &About, end: End, seq: u32, duplicate: bool) -> Frame {
         let ended = EndedView {
             status: end.status(),
             provider: &about.provider,
@@ -89,7 +89,7 @@ impl Dialect {
     }
 
     /// Says that something was refused or failed.
-    pub(super) fn error(self, problem: &Problem, locale: Locale, step_id: Option<StepId>) -> Frame {
+    pub(crate) fn error(self, problem: &Problem, locale: Locale, step_id: Option<StepId>) -> Frame {
         let error = ErrorView::new(problem, locale);
         match self {
             Self::Document => write(&ServerFrame::Error { error, step_id }),

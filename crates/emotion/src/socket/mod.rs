@@ -2,11 +2,13 @@
 //!
 //! Who may open it is decided before the upgrade and said after it, by a close code: 4400 for a `user_id` that is no id,
 //! 4401 for nobody, 4403 for somebody else's `user_id`, 4404 for a conversation that is not theirs, 4429 for one socket too
-//! many. A socket only shows
-//! replies; closing it stops none.
+//! many. Who comes without a token may show one in the first frame. A socket only shows replies; closing it stops none.
 
-mod dialect;
+pub(crate) mod dialect;
+mod entry;
 pub mod frames;
+pub mod said;
+mod sign_in;
 mod viewer;
 
 use actix_web::{
@@ -17,18 +19,16 @@ use chassis::{
     edge::Language,
     principal::Anyone,
     problem::{Outcome, ProblemView},
-    socket::{self, Bounds, CloseCode, Farewell},
+    socket::{self, Bounds},
 };
 use domain::ids::{ConversationId, UserId};
 use serde::Deserialize;
 use tracing::Instrument;
 use utoipa::IntoParams;
 
-use crate::{
-    app::App,
-    conversation::{self, Talk},
-    limit::SocketPlace,
-};
+pub use sign_in::SignIn;
+
+use crate::app::App;
 
 /// Largest frame, and largest message over several frames: a message with every letter escaped fits.
 const FRAME_MAX: usize = 32 * 1024;
@@ -57,10 +57,11 @@ pub struct OpenQuery {
 /// "step_id", "created_at"}`. A message that is refused gets `{"error": {"code", "message"}}` and the socket stays open.
 /// Every socket of a conversation sees its replies. `{"type": "stop"}` ends a reply, and after a lost connection
 /// `{"type": "resume", "step_id"?, "after"}` reads it on from any piece. When a message shows danger, the first token is
-/// the card with lines of help, whatever any prompt says. `{"type": "open"}` asks for the dialect of typed frames.
+/// the card with lines of help, whatever any prompt says. `{"type": "open"}` asks for the dialect of typed frames; on a
+/// socket that was opened without a token it comes first, with `access_token`, within five seconds.
 ///
-/// Close codes: 1001 the service stops, 1007 not UTF-8, 1009 a frame over 32 KiB, 4400 `user_id` is missing or no id,
-/// 4401 not signed in, 4403 another person's `user_id`, 4404 no such conversation, 4429 too many sockets.
+/// Close codes: 1001 the service stops, 1007 not UTF-8, 1009 a frame over 32 KiB, 1013 try again later, 4400 `user_id` is
+/// missing or no id, 4401 not signed in, or not any more, 4403 another person's `user_id`, 4404 no such conversation, 4429 too many sockets.
 ///
 /// **Permissions**: a signed-in person, in conversations of their own.
 #[utoipa::path(
@@ -79,11 +80,18 @@ pub async fn open(
     payload: Payload,
 ) -> Outcome<HttpResponse> {
     let bounds = Bounds { frame_max: FRAME_MAX, patience: app.patience };
-    let (response, socket) = socket::open(&req, payload, bounds)?;
-    let admitted = admit(&app, caller, &query).await?;
+    let (response, mut socket) = socket::open(&req, payload, bounds)?;
+    let known = match caller.0 {
+        Some(person) => Some(entry::admit(&app, person, &query).await?),
+        None => None,
+    };
     let serving = async move {
+        let admitted = match known {
+            Some(admitted) => admitted,
+            None => entry::introduce(&app, &mut socket, &query).await,
+        };
         match admitted {
-            Ok((talk, place)) => viewer::serve(app.as_ref().clone(), socket, talk, language.0, place).await,
+            Ok(admitted) => viewer::serve(app.as_ref().clone(), socket, admitted, language.0).await,
             Err(refusal) => socket.end(refusal).await,
         }
     };
@@ -91,33 +99,4 @@ pub async fn open(
     // and the server waits for its connections.
     actix_web::rt::spawn(serving.instrument(tracing::Span::current()));
     Ok(response)
-}
-
-/// Decides who may talk where; a refusal is the reason the socket is closed with.
-async fn admit(app: &App, caller: Anyone, query: &OpenQuery) -> Outcome<Result<(Talk, SocketPlace), Farewell>> {
-    let refuse = |code: u16, reason: &str| Ok(Err(Farewell::because(CloseCode::Other(code), reason)));
-    let Some(person) = caller.0 else {
-        return refuse(4401, "authentication is required");
-    };
-    let Some(user_id) = query.user_id.as_deref().and_then(|text| text.parse::<UserId>().ok()) else {
-        return refuse(4400, "user_id is missing or not a UUID");
-    };
-    if user_id != person.user_id {
-        return refuse(4403, "user_id is not yours");
-    }
-    let Ok(place) = app.limits.open_socket(user_id).await else {
-        return refuse(4429, "you have too many sockets open");
-    };
-    // Clients that build the address from a form leave `session_id=` behind.
-    let Some(session_id) = query.session_id.as_deref().filter(|text| !text.is_empty()) else {
-        return Ok(Ok((conversation::announce(app, user_id).await, place)));
-    };
-    let Ok(session_id) = session_id.parse::<ConversationId>() else {
-        return refuse(4404, "there is no such session");
-    };
-    match conversation::get(app, user_id, session_id).await {
-        Ok(talk) => Ok(Ok((talk, place))),
-        Err(problem) if problem.code() == conversation::NOT_FOUND.code => refuse(4404, "there is no such session"),
-        Err(problem) => Err(problem),
-    }
 }

@@ -1,19 +1,24 @@
 //! One open socket: reads what the client says and shows it the replies of its conversation, one after the other.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use chassis::{
     problem::Problem,
     socket::{CloseCode, Farewell, Heard, Socket, TEXT_ONLY},
 };
 use domain::{
+    companion::Message,
     ids::{ConversationId, StepId, UserId},
     locale::Locale,
+    safety::Level,
 };
+use tokio::time::Instant;
 
 use super::{
     dialect::{Dialect, Frame},
-    frames::{ClientFrame, INTERRUPTED, Said, TypedFrame, Wish},
+    entry::Admitted,
+    frames::{INTERRUPTED, TypedFrame},
+    said::{ClientFrame, Said, Wish},
 };
 use crate::{
     app::App,
@@ -21,7 +26,6 @@ use crate::{
         Talk,
         end::{self, EndRequest, Notes},
     },
-    limit::SocketPlace,
     reply::{self, Draft, Event, Live, Opening, Reply, Room, Started},
 };
 
@@ -36,7 +40,12 @@ struct Viewer {
     waiting: VecDeque<Showing>,
     /// The replies that were put in line last.
     known: VecDeque<(StepId, i32)>,
+    /// The language of the card that was shown last in full, and when that was.
+    card: Option<(Locale, Instant)>,
 }
+
+/// How long a card that was shown counts as being before the person's eyes.
+const CARD_KEPT: Duration = Duration::from_mins(30);
 
 /// Replies that a socket remembers to know: more than can begin before it is told of them.
 const KNOWN_MAX: usize = 16;
@@ -55,12 +64,17 @@ impl Showing {
 }
 
 /// Serves a socket to its end.
-pub(super) async fn serve(app: App, socket: Socket, talk: Talk, locale: Locale, place: SocketPlace) {
+pub(super) async fn serve(app: App, socket: Socket, admitted: Admitted, locale: Locale) {
+    let Admitted { talk, place, dialect, login } = admitted;
     let _counted = Open::new();
     let room = app.replies.enter(ConversationId(talk.conversation.id));
-    let (showing, waiting, known) = (None, VecDeque::new(), VecDeque::new());
-    let mut viewer = Viewer { app, socket, talk, locale, dialect: Dialect::default(), room, showing, waiting, known };
-    if let Err(farewell) = viewer.converse().await {
+    let (showing, waiting, known, card) = (None, VecDeque::new(), VecDeque::new(), None);
+    let mut viewer = Viewer { app, socket, talk, locale, dialect, room, showing, waiting, known, card };
+    let farewell = tokio::select! {
+        ended = viewer.converse() => ended.err(),
+        farewell = login.ended() => Some(farewell),
+    };
+    if let Some(farewell) = farewell {
         viewer.socket.end(farewell).await;
     }
     drop(place);
@@ -96,7 +110,7 @@ impl Viewer {
         let Heard::Text(text) = heard else { return self.error(&TEXT_ONLY.into(), None).await };
         match ClientFrame::read(&text) {
             Ok(Wish::Say(said)) => self.say(said).await,
-            Ok(Wish::Open) => {
+            Ok(Wish::Open(_who_is_known)) => {
                 self.dialect = Dialect::Typed;
                 self.send(self.dialect.opened(self.session_id(), self.locale)).await
             }
@@ -111,9 +125,9 @@ impl Viewer {
     /// Says something in the conversation; its reply is shown from then on.
     async fn say(&mut self, said: Said) -> Result<(), Farewell> {
         let Said { message, client_msg_id, country } = said;
-        let opening = Opening::of(&message, self.locale, country.as_deref());
+        let opening = Arc::new(self.judge(&message, country.as_deref()));
         let is_card_shown = self.show_card_first(&opening).await?;
-        let draft = Draft { country, client_msg_id, ..Draft::new(self.talk.clone(), message, self.locale) };
+        let draft = Draft { client_msg_id, ..Draft::new(self.talk.clone(), message, Arc::clone(&opening)) };
         match reply::start(&self.app, draft).await {
             Ok(Started::Now(mut reply)) => {
                 self.talk.is_written = true;
@@ -139,6 +153,21 @@ impl Viewer {
             }
         }
         Ok(())
+    }
+
+    /// Judges a message. Who was shown the card a while ago in the same language is reminded of it; in the gravest danger
+    /// it is shown whole every time.
+    fn judge(&mut self, message: &Message, country: Option<&str>) -> Opening {
+        let opening = Opening::of(message, self.locale, country);
+        if !opening.is_due() {
+            return opening;
+        }
+        let is_there = self.card.is_some_and(|(shown, at)| shown == opening.locale && at.elapsed() < CARD_KEPT);
+        if is_there && opening.heard.level < Level::Danger {
+            return opening.as_reminder();
+        }
+        self.card = Some((opening.locale, Instant::now()));
+        opening
     }
 
     /// Shows the card before anything is asked of anybody, and returns whether it did. It is the first piece of the reply

@@ -1,5 +1,7 @@
 //! `POST /emotion/steps/generate`.
 
+use std::sync::Arc;
+
 use actix_web::{
     HttpResponse,
     web::{Data, Json},
@@ -115,9 +117,14 @@ pub async fn generate(
     let Said { message, insight_tag } = Said::try_from(request)?;
     let talk = conversation::get(&app, owner, session_id).await?;
     let attempt = attempt(&app, owner, key, &asked).await?;
-    let opening = Opening::of(&message, language.0, None);
-    let draft =
-        Draft { insight_tag, max_tokens, temperature, attempt: Some(attempt), ..Draft::new(talk, message, language.0) };
+    let opening = Arc::new(Opening::of(&message, language.0, None));
+    let draft = Draft {
+        insight_tag,
+        max_tokens,
+        temperature,
+        attempt: Some(attempt),
+        ..Draft::new(talk, message, Arc::clone(&opening))
+    };
     let started = reply::start(&app, draft).await;
     // Nothing is kept of a refused message, and still nobody in danger goes without the card.
     let id = match started.map_err(|problem| with_card(problem, &opening))? {

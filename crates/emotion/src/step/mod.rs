@@ -8,8 +8,10 @@ pub mod generate;
 pub mod kept;
 pub mod list;
 mod row;
+pub mod running;
 pub mod stop;
 pub mod store;
+pub mod stream;
 
 use actix_web::web::{self, ServiceConfig};
 use domain::{
@@ -37,7 +39,8 @@ pub const BUSY: Fault = Fault::new(
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(web::resource("/emotion/steps/generate").post(generate::generate))
         .service(web::resource("/emotion/steps/{session_id}").get(list::list))
-        .service(web::resource("/emotion/steps/{step_id}/stop").post(stop::stop));
+        .service(web::resource("/emotion/steps/{step_id}/stop").post(stop::stop))
+        .service(web::resource("/emotion/steps/{step_id}/stream").get(stream::stream));
 }
 
 /// Returns the feeling of a step: as it was judged, or by its words as long as it was not.

@@ -26,7 +26,7 @@ pub use rewrap::rewrap;
 pub use sealed::{Column, PersonVault, TEXT_ERASED};
 
 use master::{MasterKey, RawKey};
-use store::WrappedKey;
+pub(crate) use store::WrappedKey;
 
 /// Opens people's vaults; clones share the master keys. It has no `Debug`.
 #[derive(Clone)]
@@ -50,7 +50,30 @@ impl Vault {
     /// # Errors
     /// Returns a problem when the database is away, or the key was wrapped by a master key that is not known here.
     pub async fn open_for(&self, conn: &mut AsyncPgConnection, owner: UserId) -> Outcome<PersonVault> {
-        let wrapped = match store::hold(conn, owner).await? {
+        let held = self.hold(conn, owner).await?;
+        self.open_held(conn, owner, held).await
+    }
+
+    /// Reads a person's key to write with it, for [`open_held`](Self::open_held): a statement of its own, to be asked
+    /// together with others.
+    ///
+    /// # Errors
+    /// Returns a problem when the database is away.
+    pub(crate) async fn hold(&self, conn: &AsyncPgConnection, owner: UserId) -> Outcome<Option<WrappedKey>> {
+        store::hold(conn, owner).await
+    }
+
+    /// Opens a person's vault with the key that was read; as [`open_for`](Self::open_for) else.
+    ///
+    /// # Errors
+    /// As [`open_for`](Self::open_for).
+    pub(crate) async fn open_held(
+        &self,
+        conn: &mut AsyncPgConnection,
+        owner: UserId,
+        held: Option<WrappedKey>,
+    ) -> Outcome<PersonVault> {
+        let wrapped = match held {
             Some(wrapped) => wrapped,
             None => self.make_key(conn, owner).await?,
         };

@@ -14,7 +14,7 @@ use crate::schema::person_keys;
 /// A person's key, wrapped.
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = person_keys, check_for_backend(diesel::pg::Pg))]
-pub(super) struct WrappedKey {
+pub(crate) struct WrappedKey {
     pub(super) wrapped_key: Vec<u8>,
     pub(super) master_key_id: String,
 }
@@ -26,9 +26,9 @@ pub(super) async fn find(conn: &mut AsyncPgConnection, owner: UserId) -> Outcome
 }
 
 /// Finds a person's key and keeps it from being erased until the transaction ends.
-pub(super) async fn hold(conn: &mut AsyncPgConnection, owner: UserId) -> Outcome<Option<WrappedKey>> {
+pub(super) async fn hold(mut conn: &AsyncPgConnection, owner: UserId) -> Outcome<Option<WrappedKey>> {
     let theirs = person_keys::table.find(owner.0).select(WrappedKey::as_select());
-    Ok(theirs.for_key_share().first(conn).await.optional()?)
+    Ok(theirs.for_key_share().first(&mut conn).await.optional()?)
 }
 
 /// Keeps a key, unless the person has one.

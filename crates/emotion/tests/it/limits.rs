@@ -14,7 +14,7 @@ use emotion::{
     companion::OfflineCompanion,
     conversation::{Conversation, store as conversations},
     limit::{self, LimitConfig, Reserved},
-    step::store::{self as steps, NewStep},
+    step::{running as steps, store::NewStep},
 };
 use serde_json::json;
 use testkit::Stage;
@@ -51,8 +51,8 @@ impl Scene {
     }
 
     async fn reserve(&self, tokens: i32, now: DateTime<Utc>) -> Reserved {
-        let mut conn = self.app.ground.pg.conn().await.unwrap();
-        limit::reserve(&mut conn, self.owner, now, tokens, &SMALL).await.unwrap()
+        let conn = self.app.ground.pg.conn().await.unwrap();
+        limit::reserve(&conn, self.owner, now, tokens, &SMALL).await.unwrap()
     }
 
     /// Reserves and writes a running step in one transaction, as a reply does.

@@ -3,11 +3,13 @@
 
 mod dialects;
 mod endings;
+mod events;
 mod faults;
 mod limits;
 mod logs;
 mod memo_service;
 mod model;
+mod notices;
 mod person;
 mod process;
 mod prompt;
@@ -18,6 +20,7 @@ mod resume;
 mod retention;
 mod safety;
 mod schema;
+mod sign_in;
 mod sockets;
 mod summaries;
 mod vault;
@@ -66,8 +69,13 @@ pub fn config(stage: &Stage) -> EmotionConfig {
         replies: ReplyConfig::default(),
         retention: RetentionConfig::default(),
         signing: stage.signing_config(),
-        services: ServicesConfig { memo_urls: Urls(vec!["http://127.0.0.1:1".parse().unwrap()]) },
+        services: ServicesConfig { memo_urls: nowhere(), auth_urls: nowhere() },
     }
+}
+
+/// Where nobody listens.
+pub fn nowhere() -> Urls {
+    Urls(vec!["http://127.0.0.1:1".parse().unwrap()])
 }
 
 /// The configuration of a model at `url`, with patience for a test; without one, that of a machine without a model.

@@ -1,7 +1,7 @@
 //! Conversations and steps over plain requests.
 
 use chassis::socket::Patience;
-use emotion::{app::App, companion::OfflineCompanion, development};
+use emotion::{app::App, commands, companion::OfflineCompanion};
 use serde_json::{Value, json};
 
 use crate::{config, open, start, steps};
@@ -185,7 +185,7 @@ async fn the_demo_conversation_is_made_once() {
     for _ in 0..2 {
         let companion = std::sync::Arc::new(OfflineCompanion::default());
         let program = App::new(config(&stage), stage.clock.clone(), companion, Patience::default()).unwrap();
-        development::run(program, development::Command::Seed).await.unwrap();
+        commands::run(program, commands::Command::Seed).await.unwrap();
     }
     let demo = app.as_principal(domain::principal::Principal {
         user_id: domain::ids::UserId(domain::demo::USER.id),

@@ -1,0 +1,1 @@
+DROP TABLE emotion_instructions;
