@@ -7,6 +7,7 @@ mod cpu;
 mod figures;
 mod gateway_process;
 mod load;
+mod memo_process;
 mod nginx;
 mod own_database;
 mod peer;
@@ -71,6 +72,10 @@ enum Scenario {
     HotSeats(scenario::hot_seats::Options),
     /// Joining a line beside the bare script in Redis, and what waiting costs, on the running platform's database.
     WaitingRoom(scenario::waiting_room::Options),
+    /// Time to the first token, many streams, and LiteLLM's proxy beside it, on the running platform.
+    Emotion(scenario::emotion::Options),
+    /// A month's list, a search among many and writing, beside the bare statements, on the running platform's database.
+    Memos(scenario::memos::Options),
     /// Resident memory of every service of the running platform.
     Memory,
     /// Limits, gateway and tunnel with short settings, and their ratios.
@@ -119,6 +124,8 @@ async fn run(scenario: Scenario, processes: &Processes) -> Result<Verdict, Troub
         Scenario::HotSale(options) => Box::pin(scenario::hot_sale::run(&options, processes)).await,
         Scenario::HotSeats(options) => Box::pin(scenario::hot_seats::run(&options, processes)).await,
         Scenario::WaitingRoom(options) => Box::pin(scenario::waiting_room::run(&options, processes)).await,
+        Scenario::Emotion(options) => Box::pin(scenario::emotion::run(&options, processes)).await,
+        Scenario::Memos(options) => Box::pin(scenario::memos::run(&options, processes)).await,
         Scenario::Memory => scenario::memory::run().await,
         Scenario::All(options) => Box::pin(scenario::all::run(&options, processes)).await,
         Scenario::Upstream { port } => upstream::serve(port).await.map(|()| Verdict::Passed),

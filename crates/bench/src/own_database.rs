@@ -1,11 +1,11 @@
-//! A ticketing database of a scenario's own on the running platform's server: migrated as the service's is, and dropped
-//! at the end.
+//! A database of a scenario's own on the running platform's server: migrated as a service's is, and dropped at the end.
 
 use tokio::task::JoinSet;
 use tokio_postgres::{Client, NoTls};
 use url::Url;
 
 use crate::{
+    memo_process::NO_STORAGE,
     platform::Platform,
     process::{built, clean_command},
     report::target_directory,
@@ -25,14 +25,19 @@ pub(crate) struct OwnDatabase {
 impl OwnDatabase {
     /// Makes a database with the ticketing service's schema; one that was left over is dropped first.
     pub(crate) async fn create(platform: &Platform, name: &str) -> Result<Self, Trouble> {
-        let url = platform.database_urls.get("ticketing");
-        let maintenance_url = url.ok_or_else(|| Trouble::Missing("the platform sells no tickets".to_owned()))?.clone();
+        Self::create_for(platform, "ticketing", name).await
+    }
+
+    /// Makes a database with a service's schema; one that was left over is dropped first.
+    pub(crate) async fn create_for(platform: &Platform, service: &str, name: &str) -> Result<Self, Trouble> {
+        let url = platform.database_urls.get(service);
+        let maintenance_url = url.ok_or_else(|| Trouble::Missing(format!("the platform has no {service}")))?.clone();
         let name = format!("maru_bench_{name}");
         let mut url = Url::parse(&maintenance_url).map_err(|fault| Trouble::Broken(fault.to_string()))?;
         url.set_path(&name);
         let url = url.to_string();
         recreate(&maintenance_url, &name, true).await?;
-        migrate(&url).await?;
+        migrate(service, &url).await?;
         let (client, connection) = connect(&url).await?;
         Ok(Self { url, name, maintenance_url, client, connection })
     }
@@ -77,16 +82,16 @@ async fn connect(url: &str) -> Result<(Client, JoinSet<()>), Trouble> {
     Ok((client, connected))
 }
 
-async fn migrate(url: &str) -> Result<(), Trouble> {
-    let program = target_directory().join("release/maru-ticketing");
-    built(&program, "ticketing")?;
+async fn migrate(service: &str, url: &str) -> Result<(), Trouble> {
+    let program = target_directory().join(format!("release/maru-{service}"));
+    built(&program, service)?;
     let mut command = clean_command(program);
-    command.arg("migrate").envs(settings(url)?).kill_on_drop(true);
+    command.arg("migrate").envs(NO_STORAGE).envs(settings(url)?).kill_on_drop(true);
     let output = command.output().await?;
     if output.status.success() {
         return Ok(());
     }
-    Err(Trouble::Broken(format!("maru-ticketing migrate: {}", String::from_utf8_lossy(&output.stderr))))
+    Err(Trouble::Broken(format!("maru-{service} migrate: {}", String::from_utf8_lossy(&output.stderr))))
 }
 
 /// What the program wants to be told before it does anything.

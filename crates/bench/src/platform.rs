@@ -20,6 +20,9 @@ pub(crate) struct Platform {
     /// Where Redis is.
     #[serde(default)]
     pub(crate) redis_url: String,
+    /// Where the model is that follows scripts, when the platform was started with one.
+    #[serde(default)]
+    pub(crate) scripted_llm_url: Option<String>,
 }
 
 /// One process, or the replicas of a service.

@@ -146,6 +146,7 @@ impl Surroundings {
                 set.unless_given("EMOTION_MESSAGES_PER_MINUTE", "600");
                 set.unless_given("EMOTION_SOCKETS_PER_USER", "64");
                 set.unless_given("EMOTION_REPLIES_PER_USER", "64");
+                set.unless_given("EMOTION_TOKENS_PER_DAY", "20000000");
                 if let Some(url) = &self.scripted_llm {
                     set.to("OPENAI_BASE_URL", url);
                     set.to("OPENAI_API_KEY", "scripted");

@@ -38,6 +38,9 @@ pub(crate) struct State {
     pub(crate) demo_logins: Vec<DemoLogin>,
     /// Whether the emotion service answers without a model.
     pub(crate) offline_llm: bool,
+    /// The base address of the model that follows scripts, when there is one.
+    #[serde(default)]
+    pub(crate) scripted_llm_url: Option<String>,
     /// The processes.
     pub(crate) pids: Pids,
     /// Log files.

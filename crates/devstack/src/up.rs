@@ -170,6 +170,7 @@ async fn start(
         s3: around.store,
         demo_logins: State::demo_logins_of(settings),
         offline_llm: settings.offline_llm && !options.scripted_llm,
+        scripted_llm_url: around.scripted_llm,
         pids: pids(&parts, &processes),
         logs: settings.logs(),
     };

@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod all;
+pub(crate) mod emotion;
 pub(crate) mod focus;
 pub(crate) mod gateway;
 pub(crate) mod hot_sale;
@@ -9,6 +10,7 @@ pub(crate) mod hot_seats;
 pub(crate) mod latency;
 pub(crate) mod limits;
 pub(crate) mod memory;
+pub(crate) mod memos;
 pub(crate) mod sessions;
 pub(crate) mod sockets;
 pub(crate) mod tunnel;

@@ -238,7 +238,7 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// Checks that this process and each server may open enough files.
-fn check_open_files(clients: u32) -> Result<(), Trouble> {
+pub(crate) fn check_open_files(clients: u32) -> Result<(), Trouble> {
     let needed = u64::from(clients) + OTHER_FILES;
     match getrlimit(Resource::Nofile).current {
         Some(limit) if limit < needed => Err(Trouble::Missing(format!(

@@ -13,6 +13,7 @@
 mod accounts;
 mod attacks;
 mod drain;
+mod emotion;
 mod faults;
 mod focus;
 mod person;

@@ -226,6 +226,7 @@ fn conversations(things: &Things) -> Vec<Entry> {
         object("POST /emotion/steps/generate", &[]).with(said),
         object("GET /emotion/steps/{session_id}", &[conversation]),
         object("POST /emotion/steps/{step_id}/stop", &[step]),
+        Entry { reach: Reach::Stream, ..object("GET /emotion/steps/{step_id}/stream", &[step]) },
         own("PUT /emotion/prompt").with(json!({ "prompt": "짧게 말해 줘" })),
         own("GET /emotion/prompt").or_none(),
         own("DELETE /emotion/prompt").works(204),
@@ -246,6 +247,7 @@ fn memos(things: &Things) -> Vec<Entry> {
         Entry { target: format!("/memo/list?{DAYS}"), ..own("GET /memo/list") },
         Entry { target: "/memo/daily?tz=UTC&date=2026-11-28".to_owned(), ..own("GET /memo/daily") },
         own("GET /memo/tags"),
+        Entry { target: format!("/memo/stats?{DAYS}"), ..own("GET /memo/stats") },
         object("GET /memo/{memo_id}", &[memo]),
         object("PUT /memo/{memo_id}", &[memo]).with(json!({ "category": "생각" })),
         object("GET /memo/{memo_id}/revisions", &[memo]),
@@ -254,5 +256,6 @@ fn memos(things: &Things) -> Vec<Entry> {
         object("POST /memo/{memo_id}/attachments", &[memo]).with(file).works(201),
         object("POST /memo/{memo_id}/attachments/{attachment_id}/complete", &[memo, attachment]),
         object("GET /memo/{memo_id}/attachments/{attachment_id}", &[memo, attachment]),
+        object("DELETE /memo/{memo_id}/attachments/{attachment_id}", &[memo, attachment]).works(204),
     ]
 }
