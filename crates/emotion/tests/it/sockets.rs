@@ -211,6 +211,12 @@ async fn raw_socket(app: &testkit::TestApp, kim: &TestClient, session_id: Option
         kim.token().unwrap()
     );
     stream.write_all(head.as_bytes()).await.unwrap();
+    // No frame may follow before the handshake is answered.
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        answer.push(stream.read_u8().await.unwrap());
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&answer));
     stream
 }
 
@@ -250,11 +256,14 @@ async fn a_reader_that_is_too_slow_is_let_go_and_its_reply_is_kept() {
     let message = br#"{"user_input":"hi"}"#;
     let mut frame = vec![0x81, 0x80 | u8::try_from(message.len()).unwrap(), 0, 0, 0, 0];
     frame.extend_from_slice(message);
-    let let_go = || async {
-        let page = app.without_token().get("/metrics").await;
-        // Only the other socket is left.
-        String::from_utf8(page.body).unwrap().lines().any(|line| line == "emotion_sockets_open 1")
+    let metrics = app.without_token();
+    let are_open = async |count: usize| {
+        let page = metrics.get("/metrics").await;
+        String::from_utf8(page.body).unwrap().lines().any(|line| line == format!("emotion_sockets_open {count}"))
     };
+    eventually(Duration::from_secs(5), || are_open(2)).await;
+    // Only the other socket is left.
+    let let_go = || are_open(1);
     let complete = |place: usize| {
         let path = format!("/emotion/steps/{session_id}?limit=1&cursor={}", place - 1);
         let kim = &kim;

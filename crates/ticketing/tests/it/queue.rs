@@ -106,8 +106,9 @@ async fn who_is_silent_for_too_long_loses_the_place_and_who_is_heard_of_does_not
     }
     // Kim inside and Lee in line say nothing; Park asks now and then.
     testkit::eventually(SOON, || async { check(&park, event).await.json["status"] == "active" }).await;
+    // A replica may tell a place from memory until the next tick has told it better.
     for gone in [&kim, &lee] {
-        assert_eq!(status(gone, event).await["status"], "not_in_queue");
+        testkit::eventually(SOON, || async { status(gone, event).await["status"] == "not_in_queue" }).await;
     }
 }
 
