@@ -62,6 +62,16 @@ fn asked() -> Vec<Asked> {
 }
 
 #[test]
+fn no_two_groups_of_rules_have_one_name() {
+    let document = read(&repository(RULES)).remove(0);
+    let mut names = BTreeSet::new();
+    for group in items(&document, "/groups") {
+        // Prometheus refuses the whole file.
+        assert!(names.insert(text(group, "/name")), "{} is there twice", text(group, "/name"));
+    }
+}
+
+#[test]
 fn every_query_asks_for_metrics_and_labels_that_the_code_measures() {
     let series = series();
     for asked in asked() {
