@@ -107,7 +107,7 @@ async fn attack_45_erasing_and_changing_the_password_wait_for_each_other_and_not
     };
     let release = async {
         let waiting = "SELECT count(*) AS number FROM pg_stat_activity \
-                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+                       WHERE datname = current_database() AND pg_blocking_pids(pid) <> '{}'";
         testkit::eventually(Duration::from_secs(5), || async { number(&stage, waiting).await == 2 }).await;
         holding.batch_execute("COMMIT").await.unwrap();
     };

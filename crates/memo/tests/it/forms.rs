@@ -64,10 +64,18 @@ async fn post(of: &TestClient, form: Form) -> Answer {
     send(of, Method::POST, "/memo", form, &[]).await
 }
 
-/// Returns how many objects there are of a person.
+/// Returns how many objects there are of a person. The test's storage fails to list what is deleted at that moment, and is
+/// asked again then, as the service does.
 pub(crate) async fn objects_of(stage: &Stage, of: &TestClient) -> usize {
     let program = App::new(config(stage), stage.clock.clone()).unwrap();
-    program.storage.list(&format!("memo/{}/", of.user_id), "", 1000).await.unwrap().len()
+    let prefix = format!("memo/{}/", of.user_id);
+    for _ in 0..9 {
+        if let Ok(objects) = program.storage.list(&prefix, "", 1000).await {
+            return objects.len();
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    program.storage.list(&prefix, "", 1000).await.unwrap().len()
 }
 
 /// Returns the settings of a process of its own for the test's object storage.

@@ -419,9 +419,11 @@ if step == 'tick' then
   if held[1] == holder or tonumber(held[2]) <= now then
     leads = 1
     if held[1] ~= holder then fence = redis.call('HINCRBY', meta, 'fence', 1) end
-    redis.call('HSET', meta, 'holder', holder, 'leased', int(now + lease))
     local over, silent = clear_out(BATCH), sweep()
     called = call_next(s, BATCH)
+    -- A line in which nobody waits is looked after less often than a lease lasts, and must not change hands each time.
+    if redis.call('ZCARD', queue) == 0 then lease = 2 * lease end
+    redis.call('HSET', meta, 'holder', holder, 'leased', int(now + lease))
     if over >= BATCH or silent >= SCAN or #called >= BATCH then more = 1 end
   end
   local head, ranges, news = {}, {}, {}

@@ -67,7 +67,7 @@ pub(super) struct Memory {
     pub(super) next_tick: Instant,
     pub(super) next_report: Instant,
     pub(super) empty_since: Instant,
-    /// What was last told to everybody.
+    /// How the line stood when this replica last told it to everybody; nothing while another one leads it.
     pub(super) told: Option<(i64, i64, i64)>,
     /// The last change that this replica knows to be in the log.
     pub(super) logged: Option<(u32, i64)>,

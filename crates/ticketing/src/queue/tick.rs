@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     room::Room,
     rooms::WaitingRooms,
-    script::{TOUCHES, Tick},
+    script::{Numbers, TOUCHES, Tick},
 };
 use crate::notice::Notice;
 
@@ -53,8 +53,10 @@ async fn run(rooms: WaitingRooms, stop: CancellationToken) {
 /// Tells as gauges how many wait and how many are inside, over all rooms that this replica looks after.
 fn tell_sizes(rooms: &WaitingRooms) {
     let (mut waiting, mut inside) = (0, 0);
-    for (queued, active, _threshold) in rooms.known().iter().filter_map(|room| room.memory().told) {
-        (waiting, inside) = (waiting + queued, inside + active);
+    for room in rooms.known() {
+        if let Some(Numbers { waiting: queued, active, .. }) = room.memory().picture.as_ref().map(|p| p.tick.numbers) {
+            (waiting, inside) = (waiting + queued, inside + active);
+        }
     }
     let count = |of: i64| gauges::count(usize::try_from(of).unwrap_or_default());
     metrics::gauge!("queue_people_waiting").set(count(waiting));
@@ -149,12 +151,17 @@ pub(super) async fn tick(rooms: &WaitingRooms, room: &Room) -> Outcome<i64> {
     Ok(1)
 }
 
-/// Returns what is to be told about the line: by the one who leads it, and only when it is different.
+/// Returns what is to be told about the line: by the one who leads it, and only when it is different. Who begins to lead
+/// tells it in any case, because whoever led before may have lost the line between a change and telling it.
 fn to_tell(tick: &Tick, told: &mut Option<(i64, i64, i64)>) -> Option<(i64, i64, i64)> {
-    let now = (tick.numbers.waiting, tick.numbers.active, tick.numbers.threshold);
-    let is_news = tick.leads && !tick.more && *told != Some(now);
-    if !tick.more {
-        *told = Some(now);
+    if !tick.leads {
+        *told = None;
+        return None;
     }
-    is_news.then_some(now)
+    let now = (tick.numbers.waiting, tick.numbers.active, tick.numbers.threshold);
+    if tick.more || *told == Some(now) {
+        return None;
+    }
+    *told = Some(now);
+    Some(now)
 }

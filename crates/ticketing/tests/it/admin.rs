@@ -230,10 +230,8 @@ async fn a_deletion_waits_for_a_purchase_that_has_begun_and_then_gives_way_to_it
         seat = seats[0]
     );
     diesel_async::SimpleAsyncConnection::batch_execute(&mut *buyer, &buying).await.unwrap();
-    let waiting = "SELECT count(*) AS number FROM pg_stat_activity WHERE datname = current_database() \
-                   AND wait_event_type = 'Lock'";
     let commit = async {
-        eventually(Duration::from_secs(3), || async { house.number(waiting).await == 1 }).await;
+        house.somebody_waits_behind(&mut buyer).await;
         diesel_async::SimpleAsyncConnection::batch_execute(&mut *buyer, "COMMIT").await.unwrap();
     };
     let path = format!("{EVENTS}/{event}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chassis::{peers::Urls, pg::Pg};
 use deadpool_redis::redis;
 use diesel::{QueryableByName, sql_query, sql_types::BigInt};
-use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use domain::{
     ids::{EventId, Id, SeatId},
     principal::Service,
@@ -90,6 +90,16 @@ impl House {
     pub(crate) async fn number(&self, query: &str) -> i64 {
         let mut conn = self.pg.conn().await.unwrap();
         sql_query(query).get_result::<Number>(&mut conn).await.unwrap().number
+    }
+
+    /// Waits until somebody's statement is stopped by a lock that this connection holds.
+    pub(crate) async fn somebody_waits_behind(&self, holder: &mut AsyncPgConnection) {
+        let holder = sql_query("SELECT pg_backend_pid()::bigint AS number").get_result::<Number>(holder).await;
+        let waiting = format!(
+            "SELECT count(*) AS number FROM pg_stat_activity WHERE {}::int = ANY(pg_blocking_pids(pid))",
+            holder.unwrap().number
+        );
+        testkit::eventually(Duration::from_secs(10), || async { self.number(&waiting).await == 1 }).await;
     }
 
     /// Makes an event; its sale opens, closes, and it takes place that long from now.
@@ -231,10 +241,8 @@ pub(crate) async fn assert_locks_in_order<T>(house: &House, seats: &[SeatId], wo
     let mut rival = house.pg.conn().await.unwrap();
     let lock = |seat: SeatId| format!("SELECT FROM seats WHERE id = '{seat}' FOR UPDATE NOWAIT");
     rival.batch_execute(&format!("BEGIN; {}", lock(ordered[0]))).await.unwrap();
-    let waiting = "SELECT count(*) AS number FROM pg_stat_activity WHERE datname = current_database() \
-                   AND wait_event_type = 'Lock'";
     let check = async {
-        testkit::eventually(Duration::from_secs(3), || async { house.number(waiting).await == 1 }).await;
+        house.somebody_waits_behind(&mut rival).await;
         rival.batch_execute(&lock(ordered[1])).await.unwrap();
         rival.batch_execute("ROLLBACK").await.unwrap();
     };

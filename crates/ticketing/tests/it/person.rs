@@ -252,10 +252,8 @@ async fn an_event_whose_seat_is_being_bought_is_kept() {
         lee = lee.user_id
     );
     diesel_async::SimpleAsyncConnection::batch_execute(&mut *buyer, &buying).await.unwrap();
-    let waiting = "SELECT count(*) AS number FROM pg_stat_activity WHERE datname = current_database() \
-                   AND wait_event_type = 'Lock'";
     let commit = async {
-        testkit::eventually(std::time::Duration::from_secs(3), || async { house.number(waiting).await == 1 }).await;
+        house.somebody_waits_behind(&mut buyer).await;
         diesel_async::SimpleAsyncConnection::batch_execute(&mut *buyer, "COMMIT").await.unwrap();
     };
     let (first, ()) = tokio::join!(erase(&house.app, kim.user_id), commit);
