@@ -8,7 +8,7 @@ use chassis::{
     problem::Outcome,
     redis::{Redis, RedisConfig},
 };
-use deadpool_redis::redis::cmd;
+use deadpool_redis::redis::{cmd, pipe};
 use diesel::{
     QueryableByName, sql_query,
     sql_types::{BigInt, Text},
@@ -158,9 +158,35 @@ async fn a_refusal_is_no_reason_to_connect_again() {
     assert_eq!(proxy.connections(), 1);
 }
 
+#[tokio::test]
+async fn a_pipeline_is_answered_in_order_wherever_its_keys_live() {
+    let redis_url = SecretString::from(testkit::settings::required("MARU_TEST_REDIS_URL"));
+    let redis_prefix = format!("test:{}", std::process::id());
+    let redis = Redis::new(&RedisConfig { redis_url, redis_prefix, redis_pool_size: 1 }).unwrap();
+    let mut commands = pipe();
+    for number in 0..50 {
+        commands.cmd("SET").arg(redis.key(number)).arg(number).arg("EX").arg(60).ignore();
+        commands.cmd("INCR").arg(redis.key(number));
+    }
+    let expected: Vec<i64> = (1..=50).collect();
+    assert_eq!(commands.query_async::<Vec<i64>>(&mut redis.conn().await.unwrap()).await.unwrap(), expected);
+    let shared = redis.share(async |conn| commands.query_async::<Vec<i64>>(conn).await).await;
+    assert_eq!(shared.unwrap(), expected);
+    // One that is refused refuses the whole, but not what is asked next.
+    let mut refused = commands.clone();
+    refused.cmd("LPUSH").arg(redis.key(0)).arg("a number is no list");
+    let mut conn = redis.conn().await.unwrap();
+    assert!(refused.query_async::<Vec<i64>>(&mut conn).await.is_err());
+    assert_eq!(commands.query_async::<Vec<i64>>(&mut conn).await.unwrap(), expected);
+    let keys: Vec<_> = (0..50).map(|number| redis.key(number)).collect();
+    assert_eq!(cmd("DEL").arg(keys).query_async::<i64>(&mut conn).await.unwrap(), 50);
+    drop(conn);
+    assert!(redis.answers().await);
+}
+
 /// Returns Redis behind something that can cut its connections; the pool has one.
 fn reset_at_will() -> (Redis, FaultProxy) {
-    let url = url::Url::parse(&testkit::settings::required("MARU_TEST_REDIS_URL")).unwrap();
+    let url = url::Url::parse(&testkit::settings::single_redis_url()).unwrap();
     let upstream = url.socket_addrs(|| None).unwrap();
     let proxy = FaultProxy::start(upstream[0]).unwrap();
     let redis_url = SecretString::from(format!("redis://{}", proxy.addr()));

@@ -7,7 +7,7 @@ use domain::{
     principal::{Principal, Role, Service},
 };
 use emotion::config::EmotionConfig;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde_json::{Value, json};
 use testkit::{
     Socket, Stage, TestApp, TestClient, eventually,
@@ -100,7 +100,7 @@ async fn a_reply_is_read_on_and_stopped_at_another_replica() {
 async fn a_reply_goes_on_and_is_kept_when_redis_dies_in_the_middle() {
     let (server, stage) = (OpenAiServer::start(), Stage::new(Service::Emotion, emotion::app::MIGRATIONS).await);
     let mut config = EmotionConfig { model: model(Some(server.url())), ..config(&stage) };
-    let url = config.base.redis.redis_url.expose_secret().to_owned();
+    let url = testkit::settings::single_redis_url();
     let addr: SocketAddr = url.rsplit(['/', '@']).find_map(|part| part.parse().ok()).unwrap();
     let proxy = FaultProxy::start(addr).unwrap();
     config.base.redis.redis_url = SecretString::from(url.replace(&addr.to_string(), &proxy.addr().to_string()));

@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use chassis::{
     problem::{Outcome, Problem},
-    redis::Redis,
+    redis::{Redis, Wire},
 };
 use chrono::DateTime;
 use deadpool_redis::redis::{
-    aio::MultiplexedConnection,
     cmd,
     streams::{StreamRangeReply, StreamReadReply},
 };
@@ -90,7 +89,7 @@ async fn read_on(hub: &Hub, from: &mut Option<String>, failing: &mut bool) -> Ou
     }
 }
 
-async fn newest(conn: &mut MultiplexedConnection, key: &str) -> Outcome<String> {
+async fn newest(conn: &mut Wire, key: &str) -> Outcome<String> {
     let mut command = cmd("XREVRANGE");
     let newest: StreamRangeReply =
         command.arg(key).arg("+").arg("-").arg("COUNT").arg(1).query_async(conn).await.map_err(Problem::from)?;
@@ -98,7 +97,7 @@ async fn newest(conn: &mut MultiplexedConnection, key: &str) -> Outcome<String> 
 }
 
 /// Has everybody read afresh when the notice that was seen last is no longer there.
-async fn mind_gap(hub: &Hub, conn: &mut MultiplexedConnection, key: &str, last: &mut String) -> Outcome<()> {
+async fn mind_gap(hub: &Hub, conn: &mut Wire, key: &str, last: &mut String) -> Outcome<()> {
     if last == BEGINNING {
         return Ok(());
     }

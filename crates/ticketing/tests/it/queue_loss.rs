@@ -1,5 +1,6 @@
 //! Redis loses everything, dies, or cannot be reached.
 
+use chassis::redis::{Redis, RedisConfig};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use testkit::fault_proxy::FaultProxy;
@@ -94,7 +95,7 @@ async fn tickets_of_a_room_that_was_emptied_bring_nobody_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_redis_cannot_be_reached_nobody_comes_in_and_nobody_loses_a_place() {
-    let url: url::Url = testkit::settings::required("MARU_TEST_REDIS_URL").parse().unwrap();
+    let url: url::Url = testkit::settings::single_redis_url().parse().unwrap();
     let upstream = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(6379)).parse().unwrap();
     let proxy = FaultProxy::start(upstream).unwrap();
     let house = House::with(|config| {
@@ -130,5 +131,6 @@ async fn while_redis_cannot_be_reached_nobody_comes_in_and_nobody_loses_a_place(
     testkit::eventually(SOON, || async { lee.get(&path("status", event)).await.status == 200 }).await;
     assert_eq!(status(&lee, event).await["position"], 1);
     reserve(&kim, event, &seats[..1]).await.assert_status(201);
-    assert_eq!(ask::<i64>(&house.stage.redis(), "ZCARD", event, "active").await, 1);
+    let direct = RedisConfig { redis_url: url.to_string().into(), ..house.stage.base_config().redis };
+    assert_eq!(ask::<i64>(&Redis::new(&direct).unwrap(), "ZCARD", event, "active").await, 1);
 }

@@ -1,28 +1,36 @@
 //! The Redis pool. Redis carries order, presence and notices; it may be flushed at any time, and nothing acknowledged
 //! is lost with it.
 
+mod address;
+mod pool;
+mod wire;
+
 use std::{sync::Arc, time::Duration};
 
 use clap::Args;
 use deadpool::{
     Runtime,
-    managed::{self, Metrics, QueueMode, RecycleError, RecycleResult},
+    managed::{self, QueueMode},
 };
-use deadpool_redis::redis::{
-    AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisFuture, ServerErrorKind, Value,
-    aio::{ConnectionLike, MultiplexedConnection},
-};
-use futures_util::{FutureExt, Stream, StreamExt};
+use deadpool_redis::redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind, cmd};
+use futures_util::{Stream, StreamExt};
 use secrecy::{ExposeSecret, SecretString};
 
+use self::{
+    address::Address,
+    pool::{Manager, is_lost},
+};
+pub use self::{pool::Connection, wire::Wire};
 use crate::{
     config::Faults,
     own::Own,
     problem::{Outcome, Problem},
 };
 
-/// Longest a request waits for a connection; a command itself is limited to 500 ms by the client library.
+/// Longest a request waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Longest an answer on a connection of the pool may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 /// Longest an answer on a shared connection may take. There a crowd waits for one another, which with connections of the
 /// pool it does before it asks.
 const SHARED_TIMEOUT: Duration = Duration::from_secs(1);
@@ -35,13 +43,14 @@ const RESUBSCRIBE_PAUSE: Duration = Duration::from_millis(250);
 /// Redis.
 #[derive(Args, Clone, Debug)]
 pub struct RedisConfig {
-    /// `redis://[:password@]host:port[/db]`.
+    /// `redis://[:password@]host:port[/db]`, or some of a cluster's nodes:
+    /// `redis+cluster://[:password@]host:port,host:port`.
     #[arg(long, env = "REDIS_URL")]
     pub redis_url: SecretString,
     /// First part of every key, so that several deployments can share a server.
     #[arg(long, env = "REDIS_PREFIX", default_value = "maru")]
     pub redis_prefix: String,
-    /// Most connections of this process.
+    /// Most connections of this process; in a cluster, to each node.
     #[arg(long, env = "REDIS_POOL_SIZE", default_value_t = 8)]
     pub redis_pool_size: usize,
 }
@@ -49,8 +58,8 @@ pub struct RedisConfig {
 impl RedisConfig {
     /// Checks the URL.
     pub fn validate(&self, faults: &mut Faults) {
-        if deadpool_redis::redis::Client::open(self.redis_url.expose_secret()).is_err() {
-            faults.add("REDIS_URL", "is not of the form redis://[:password@]host:port[/db]");
+        if let Err(fault) = Address::read(self.redis_url.expose_secret()) {
+            faults.add("REDIS_URL", fault);
         }
         if self.redis_pool_size == 0 {
             faults.add("REDIS_POOL_SIZE", "must be at least 1");
@@ -63,21 +72,9 @@ impl RedisConfig {
 pub struct Redis {
     pool: managed::Pool<Manager>,
     /// The connections that are shared, one of each thread.
-    own: Arc<Own<MultiplexedConnection>>,
-    url: SecretString,
+    own: Arc<Own<Wire>>,
+    address: Address,
     prefix: String,
-}
-
-/// One connection out of the pool.
-pub struct Connection(managed::Object<Manager>);
-
-/// Makes connections, and judges which may be used again.
-struct Manager(deadpool_redis::Manager);
-
-struct Kept {
-    conn: MultiplexedConnection,
-    /// Whether a command on it is not answered: it failed, or nobody waited for it any longer.
-    owes_an_answer: bool,
 }
 
 impl Redis {
@@ -86,8 +83,8 @@ impl Redis {
     /// # Errors
     /// Returns an error when the URL cannot be read.
     pub fn new(config: &RedisConfig) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        let manager = Manager(deadpool_redis::Manager::new(config.redis_url.expose_secret())?);
-        let pool = managed::Pool::builder(manager)
+        let address = Address::read(config.redis_url.expose_secret()).map_err(|fault| format!("REDIS_URL {fault}"))?;
+        let pool = managed::Pool::builder(Manager(address.clone()))
             .max_size(config.redis_pool_size)
             // The one that was used last need not be asked whether it is alive.
             .queue_mode(QueueMode::Lifo)
@@ -96,7 +93,7 @@ impl Redis {
             .recycle_timeout(Some(ACQUIRE_TIMEOUT))
             .runtime(Runtime::Tokio1)
             .build()?;
-        Ok(Self { pool, own: Arc::new(Own::new()), url: config.redis_url.clone(), prefix: config.redis_prefix.clone() })
+        Ok(Self { pool, own: Arc::new(Own::new()), address, prefix: config.redis_prefix.clone() })
     }
 
     /// Returns how full the pool is.
@@ -129,10 +126,10 @@ impl Redis {
     ///
     /// # Errors
     /// 503 when the server is away or does not answer in time.
-    pub async fn share<T>(&self, ask: impl AsyncFn(&mut MultiplexedConnection) -> Result<T, RedisError>) -> Outcome<T> {
+    pub async fn share<T>(&self, ask: impl AsyncFn(&mut Wire) -> Result<T, RedisError>) -> Outcome<T> {
         let conn = self.shared().await?;
         match ask(&mut (*conn).clone()).await {
-            Err(error) if error.is_io_error() => {
+            Err(error) if is_lost(&error) => {
                 self.own.replace(&conn).await;
                 // A server that is slow is not asked twice.
                 if error.is_timeout() {
@@ -145,15 +142,8 @@ impl Redis {
         }
     }
 
-    async fn shared(&self) -> Outcome<Arc<MultiplexedConnection>> {
-        let config = AsyncConnectionConfig::new().set_response_timeout(Some(SHARED_TIMEOUT));
-        self.own.conn(ACQUIRE_TIMEOUT, async || self.connect(config).await).await
-    }
-
-    async fn connect(&self, config: AsyncConnectionConfig) -> Outcome<MultiplexedConnection> {
-        let client = deadpool_redis::redis::Client::open(self.url.expose_secret())?;
-        let config = config.set_connection_timeout(Some(ACQUIRE_TIMEOUT));
-        Ok(client.get_multiplexed_async_connection_with_config(&config).await?)
+    async fn shared(&self) -> Outcome<Arc<Wire>> {
+        self.own.conn(ACQUIRE_TIMEOUT, async || Ok(self.address.connect(SHARED_TIMEOUT).await?)).await
     }
 
     /// Names a key of this deployment: `key("login:{id}")` is `maru:login:{id}`.
@@ -161,9 +151,15 @@ impl Redis {
         format!("{}:{name}", self.prefix)
     }
 
-    /// Returns whether the server answers.
+    /// Returns whether the server answers; of a cluster, whether every node does and no key is without one.
     pub async fn answers(&self) -> bool {
-        self.run::<String>(&deadpool_redis::redis::cmd("PING")).await.is_ok()
+        let is_there = self.run::<String>(&cmd("PING")).await.is_ok();
+        is_there && (!self.address.is_cluster() || self.is_whole().await)
+    }
+
+    async fn is_whole(&self) -> bool {
+        let state = self.run::<String>(cmd("CLUSTER").arg("INFO")).await;
+        state.is_ok_and(|state| state.contains("cluster_state:ok"))
     }
 
     /// Publishes to a channel of this deployment.
@@ -171,7 +167,7 @@ impl Redis {
     /// # Errors
     /// 503 when the server is away.
     pub async fn publish(&self, channel: &str, payload: &str) -> Outcome<()> {
-        let mut command = deadpool_redis::redis::cmd("PUBLISH");
+        let mut command = cmd("PUBLISH");
         self.run(command.arg(self.key(channel)).arg(payload)).await
     }
 
@@ -180,74 +176,22 @@ impl Redis {
     /// # Errors
     /// 503 when the server is away.
     pub async fn subscribe(&self, channel: &str) -> Outcome<impl Stream<Item = String> + Send + use<>> {
-        let client = deadpool_redis::redis::Client::open(self.url.expose_secret())?;
-        let mut pubsub = client.get_async_pubsub().await?;
-        pubsub.subscribe(self.key(channel)).await?;
+        let pubsub = self.address.subscribe(&self.key(channel)).await?;
         Ok(pubsub.into_on_message().filter_map(|m| std::future::ready(m.get_payload::<String>().ok())))
     }
 
     /// Makes a connection of its own for commands that block, each for less than `patience`; it is not made again when it
-    /// is lost.
+    /// is lost. In a cluster it blocks the node of the command's key only.
     ///
     /// # Errors
     /// 503 when the server is away.
-    pub async fn dedicated(&self, patience: Duration) -> Outcome<MultiplexedConnection> {
-        self.connect(AsyncConnectionConfig::new().set_response_timeout(Some(patience))).await
+    pub async fn dedicated(&self, patience: Duration) -> Outcome<Wire> {
+        Ok(self.address.connect(patience).await?)
     }
 
     /// Returns how long to wait before subscribing again.
     pub const fn resubscribe_pause() -> Duration {
         RESUBSCRIBE_PAUSE
-    }
-}
-
-impl managed::Manager for Manager {
-    type Type = Kept;
-    type Error = RedisError;
-
-    async fn create(&self) -> Result<Kept, RedisError> {
-        Ok(Kept { conn: managed::Manager::create(&self.0).await?, owes_an_answer: false })
-    }
-
-    async fn recycle(&self, kept: &mut Kept, metrics: &Metrics) -> RecycleResult<RedisError> {
-        if kept.owes_an_answer {
-            return Err(RecycleError::message("a command was not answered"));
-        }
-        if metrics.last_used() < TRUSTED {
-            return Ok(());
-        }
-        managed::Manager::recycle(&self.0, &mut kept.conn, metrics).await
-    }
-}
-
-impl Kept {
-    /// Asks on the connection, and notes whether there was an answer.
-    fn ask<'a, T: 'a>(
-        &'a mut self,
-        command: impl FnOnce(&'a mut MultiplexedConnection) -> RedisFuture<'a, T>,
-    ) -> RedisFuture<'a, T> {
-        let Self { conn, owes_an_answer } = self;
-        *owes_an_answer = true;
-        command(conn).inspect(|answer| *owes_an_answer = answer.as_ref().is_err_and(RedisError::is_io_error)).boxed()
-    }
-}
-
-impl ConnectionLike for Connection {
-    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
-        self.0.ask(|conn| conn.req_packed_command(command))
-    }
-
-    fn req_packed_commands<'a>(
-        &'a mut self,
-        commands: &'a Pipeline,
-        offset: usize,
-        count: usize,
-    ) -> RedisFuture<'a, Vec<Value>> {
-        self.0.ask(move |conn| conn.req_packed_commands(commands, offset, count))
-    }
-
-    fn get_db(&self) -> i64 {
-        self.0.conn.get_db()
     }
 }
 
@@ -259,9 +203,13 @@ impl From<RedisError> for Problem {
     fn from(error: RedisError) -> Self {
         use ServerErrorKind as S;
         let is_away = match error.kind() {
-            ErrorKind::Io => true,
+            ErrorKind::Io | ErrorKind::ClusterConnectionNotFound => true,
             ErrorKind::Server(kind) => {
-                matches!(kind, S::BusyLoading | S::TryAgain | S::ClusterDown | S::MasterDown | S::ReadOnly)
+                // The last two come through when a cluster is rearranged faster than one can follow.
+                matches!(
+                    kind,
+                    S::BusyLoading | S::TryAgain | S::ClusterDown | S::MasterDown | S::ReadOnly | S::Moved | S::Ask
+                )
             }
             _ => error.code().is_some_and(|code| AWAY.contains(&code)),
         };

@@ -1,0 +1,73 @@
+//! The pool: connections of which each is used by one at a time.
+
+use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
+use deadpool_redis::redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, Value, aio::ConnectionLike, cmd};
+use futures_util::FutureExt;
+
+use super::{ANSWER_TIMEOUT, TRUSTED, Wire, address::Address};
+
+/// One connection out of the pool.
+pub struct Connection(pub(super) managed::Object<Manager>);
+
+/// Makes connections, and judges which may be used again.
+pub(super) struct Manager(pub(super) Address);
+
+/// A connection, and how it was left.
+pub(super) struct Kept {
+    conn: Wire,
+    /// Whether a command on it is not answered: it failed, or nobody waited for it any longer.
+    owes_an_answer: bool,
+}
+
+impl managed::Manager for Manager {
+    type Type = Kept;
+    type Error = RedisError;
+
+    async fn create(&self) -> Result<Kept, RedisError> {
+        Ok(Kept { conn: self.0.connect(ANSWER_TIMEOUT).await?, owes_an_answer: false })
+    }
+
+    async fn recycle(&self, kept: &mut Kept, metrics: &Metrics) -> RecycleResult<RedisError> {
+        if kept.owes_an_answer {
+            return Err(RecycleError::message("a command was not answered"));
+        }
+        if metrics.last_used() < TRUSTED {
+            return Ok(());
+        }
+        let answer: String = cmd("PING").query_async(&mut kept.conn).await?;
+        if answer == "PONG" { Ok(()) } else { Err(RecycleError::message("PING was answered with something else")) }
+    }
+}
+
+impl Kept {
+    /// Asks on the connection, and notes whether there was an answer.
+    fn ask<'a, T: 'a>(&'a mut self, command: impl FnOnce(&'a mut Wire) -> RedisFuture<'a, T>) -> RedisFuture<'a, T> {
+        let Self { conn, owes_an_answer } = self;
+        *owes_an_answer = true;
+        command(conn).inspect(|answer| *owes_an_answer = answer.as_ref().is_err_and(is_lost)).boxed()
+    }
+}
+
+/// Returns whether there was no answer, and not one that refuses.
+pub(super) fn is_lost(error: &RedisError) -> bool {
+    matches!(error.kind(), ErrorKind::Io | ErrorKind::ClusterConnectionNotFound)
+}
+
+impl ConnectionLike for Connection {
+    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+        self.0.ask(|conn| conn.req_packed_command(command))
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        commands: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        self.0.ask(move |conn| conn.req_packed_commands(commands, offset, count))
+    }
+
+    fn get_db(&self) -> i64 {
+        self.0.conn.get_db()
+    }
+}
