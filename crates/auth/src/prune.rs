@@ -20,17 +20,11 @@ const LOGINS_KEPT: chrono::Duration = chrono::Duration::days(30);
 /// Starts the loop.
 pub fn start(app: &App) {
     let (pg, clock) = (app.ground.pg.clone(), app.ground.clock.clone());
-    app.ground.lifecycle.spawn_loop("prune", move |stop| {
+    app.ground.lifecycle.spawn_every("prune", EVERY, move || {
         let (pg, clock) = (pg.clone(), clock.clone());
         async move {
-            while !stop.is_cancelled() {
-                if let Err(problem) = prune(&pg, clock.now()).await {
-                    tracing::warn!(code = problem.code(), "what has run out is not deleted yet");
-                }
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = tokio::time::sleep(EVERY) => {}
-                }
+            if let Err(problem) = prune(&pg, clock.now()).await {
+                tracing::warn!(code = problem.code(), "what has run out is not deleted yet");
             }
         }
     });

@@ -15,18 +15,10 @@ pub fn count(of: usize) -> f64 {
 
 /// Starts the loop that tells how many connections are in use, and how many callers wait for one.
 pub(crate) fn watch(lifecycle: &Lifecycle, pg: Pg, redis: Redis) {
-    lifecycle.spawn_loop("pool_gauges", move |stop| {
-        let (pg, redis) = (pg.clone(), redis.clone());
-        async move {
-            while !stop.is_cancelled() {
-                tell("postgresql", pg.pool.status());
-                tell("redis", redis.status());
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = tokio::time::sleep(EVERY) => {}
-                }
-            }
-        }
+    lifecycle.spawn_every("pool_gauges", EVERY, move || {
+        tell("postgresql", pg.pool.status());
+        tell("redis", redis.status());
+        std::future::ready(())
     });
 }
 

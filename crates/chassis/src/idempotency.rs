@@ -40,17 +40,11 @@ const PRUNE_EVERY: Duration = Duration::from_mins(10);
 
 /// Starts the loop that deletes keys whose day is over: answers hold what people wrote.
 pub fn prune(lifecycle: &Lifecycle, pg: Pg) {
-    lifecycle.spawn_loop("idempotency_keys", move |stop| {
+    lifecycle.spawn_every("idempotency_keys", PRUNE_EVERY, move || {
         let pg = pg.clone();
         async move {
-            while !stop.is_cancelled() {
-                if let Err(problem) = delete_old(&pg).await {
-                    tracing::warn!(code = problem.code(), "old idempotency keys are not deleted yet");
-                }
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = tokio::time::sleep(PRUNE_EVERY) => {}
-                }
+            if let Err(problem) = delete_old(&pg).await {
+                tracing::warn!(code = problem.code(), "old idempotency keys are not deleted yet");
             }
         }
     });

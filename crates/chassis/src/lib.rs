@@ -44,3 +44,4 @@ pub mod service;
 pub mod socket;
 pub mod telemetry;
 pub mod token;
+pub mod verifier;

@@ -124,6 +124,28 @@ impl Lifecycle {
         });
     }
 
+    /// Does something at once and then every so often, for as long as the service lives; a panic is as in
+    /// [`spawn_loop`](Self::spawn_loop).
+    pub fn spawn_every<F, Fut>(&self, name: &'static str, pause: Duration, round: F)
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let round = Arc::new(round);
+        self.spawn_loop(name, move |stop| {
+            let round = Arc::clone(&round);
+            async move {
+                while !stop.is_cancelled() {
+                    round().await;
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = tokio::time::sleep(pause) => {}
+                    }
+                }
+            }
+        });
+    }
+
     /// Waits until every owned task has ended, at most `limit`; returns whether all did.
     pub async fn finished(&self, limit: Duration) -> bool {
         self.tasks.close();

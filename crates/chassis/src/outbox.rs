@@ -187,18 +187,11 @@ impl Outbox {
     fn start(&self, lifecycle: &Lifecycle, relay: Relay) {
         let (wake, relay) = (self.wake.clone(), Arc::new(relay));
         let watched = relay.clone();
-        lifecycle.spawn_loop("outbox_backlog", move |stop| {
+        lifecycle.spawn_every("outbox_backlog", BACKLOG_EVERY, move || {
             let relay = watched.clone();
             async move {
-                while !stop.is_cancelled() {
-                    tokio::select! {
-                        () = stop.cancelled() => {}
-                        () = tokio::time::sleep(BACKLOG_EVERY) => {
-                            if let Err(problem) = relay.tell_backlog().await {
-                                tracing::debug!(code = problem.code(), "what is due in the outbox cannot be counted");
-                            }
-                        }
-                    }
+                if let Err(problem) = relay.tell_backlog().await {
+                    tracing::debug!(code = problem.code(), "what is due in the outbox cannot be counted");
                 }
             }
         });

@@ -2,7 +2,9 @@
 //!
 //! diesel keeps what its query builder makes of a `SELECT`, and prepares the text of `sql_query` and every `UPDATE` again
 //! at each call, since their text might be put together from anything: another round trip, another parse, another plan.
-//! Where the text is always the same, [`prepared`](Prepare::prepared) says so.
+//! Where the text is always the same, [`prepared`](Prepare::prepared) says so. An `INSERT` has another text whenever a
+//! value is `None`, which diesel takes for the column's default, and is prepared anew each time for that reason:
+//! `treat_none_as_default_value = false` on what is inserted has it kept.
 
 use diesel::{
     QueryResult,

@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        OnceLock,
+        LazyLock, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -137,22 +137,19 @@ pub fn recorder() -> Option<&'static PrometheusHandle> {
 
 /// Starts the loop that folds measurements into their buckets; without it they would pile up until somebody scrapes.
 pub(crate) fn upkeep(lifecycle: &Lifecycle) {
-    lifecycle.spawn_loop("metrics", |stop| async move {
-        while !stop.is_cancelled() {
-            if let Some(handle) = recorder() {
-                handle.run_upkeep();
-            }
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = tokio::time::sleep(UPKEEP) => {}
-            }
+    lifecycle.spawn_every("metrics", UPKEEP, || {
+        if let Some(handle) = recorder() {
+            handle.run_upkeep();
         }
+        std::future::ready(())
     });
 }
 
 async fn metrics_page() -> HttpResponse {
-    // The process's own CPU time, memory and open files.
-    metrics_process::Collector::default().collect();
+    /// The process's own CPU time, memory and open files.
+    static PROCESS: LazyLock<metrics_process::Collector> = LazyLock::new(metrics_process::Collector::default);
+
+    PROCESS.collect();
     let text = recorder().map(PrometheusHandle::render);
     HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(text.unwrap_or_default())
 }

@@ -18,12 +18,6 @@ pub const STEP_TYPE_DEFAULT: &str = "normal";
 /// Fewest Latin words that show a message to be English: Korean messages hold a stray "ok" now and then.
 const ENGLISH_WORDS_MIN: usize = 3;
 
-/// Said at the start of every conversation: who is talking, and what this is not.
-pub const NOTICE: Text = Text::new(
-    "사람이 아닌 AI 대화 프로그램과 나누는 대화입니다. 전문 상담이나 진료를 대신하지 않습니다.",
-    "You are talking with an AI program, not with a person. It does not replace professional care.",
-);
-
 /// Opens the first reply of a conversation that no model takes part in.
 pub const OFFLINE_LABEL: Text = Text::new(
     "AI 모델이 연결되어 있지 않아 준비된 문장으로 답하고 있어요.",

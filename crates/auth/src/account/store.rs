@@ -60,7 +60,7 @@ impl User {
 
 /// An account to be made.
 #[derive(Insertable)]
-#[diesel(table_name = users)]
+#[diesel(table_name = users, treat_none_as_default_value = false)]
 #[expect(missing_docs, reason = "the columns are described in the migration")]
 pub struct NewUser {
     pub id: Uuid,

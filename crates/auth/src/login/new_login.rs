@@ -18,7 +18,7 @@ use crate::{account::store::User, audit::Waiting, schema::logins, visitor::Visit
 
 /// A login to be written.
 #[derive(Debug, Insertable)]
-#[diesel(table_name = logins)]
+#[diesel(table_name = logins, treat_none_as_default_value = false)]
 #[expect(missing_docs, reason = "the columns are described in the migration")]
 pub struct NewLogin {
     pub id: Uuid,

@@ -29,19 +29,13 @@ pub struct RetentionConfig {
 
 /// Starts the loop that deletes what is too old.
 pub fn sweep(lifecycle: &Lifecycle, pg: Pg, clock: Clock, config: RetentionConfig) {
-    lifecycle.spawn_loop("old_conversations", move |stop| {
+    lifecycle.spawn_every("old_conversations", EVERY, move || {
         let (pg, clock) = (pg.clone(), clock.clone());
         async move {
-            while !stop.is_cancelled() {
-                match sweep_once(&pg, clock.now(), config).await {
-                    Ok(0) => {}
-                    Ok(conversations) => tracing::info!(conversations, "old conversations were deleted"),
-                    Err(problem) => tracing::warn!(code = problem.code(), "old conversations are not deleted yet"),
-                }
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = tokio::time::sleep(EVERY) => {}
-                }
+            match sweep_once(&pg, clock.now(), config).await {
+                Ok(0) => {}
+                Ok(conversations) => tracing::info!(conversations, "old conversations were deleted"),
+                Err(problem) => tracing::warn!(code = problem.code(), "old conversations are not deleted yet"),
             }
         }
     });

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chassis::{
     problem::{Outcome, Problem},
     socket::{CloseCode, Farewell, Heard, Socket},
+    verifier::Unverified,
 };
 use domain::{
     ids::{ConversationId, UserId},
@@ -16,7 +17,7 @@ use super::{
     OpenQuery,
     dialect::Dialect,
     said::{ClientFrame, Wish},
-    sign_in::{Login, Unknown},
+    sign_in::Login,
 };
 use crate::{
     app::App,
@@ -58,8 +59,8 @@ pub(super) async fn introduce(app: &App, socket: &mut Socket, query: &OpenQuery)
     let Some(token) = token else { return refuse(NOBODY, "authentication is required") };
     let (person, login) = match app.sign_in.verify(&token).await {
         Ok(known) => known,
-        Err(Unknown::Refused) => return refuse(NOBODY, "the access token is not valid"),
-        Err(Unknown::Unavailable) => return Err(Farewell::because(CloseCode::Again, "please connect again later")),
+        Err(Unverified::Refused) => return refuse(NOBODY, "the access token is not valid"),
+        Err(Unverified::Unavailable) => return Err(Farewell::because(CloseCode::Again, "please connect again later")),
     };
     let admitted = admit(app, person, query).await.map_err(|problem| cannot(&problem))??;
     Ok(Admitted { dialect: Dialect::Typed, login, ..admitted })

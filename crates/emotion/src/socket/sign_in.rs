@@ -1,31 +1,22 @@
 //! Who an access token speaks for that a client shows in its first frame, where the gateway does not look.
 //!
-//! The auth service judges it, since this service has no secret to do that with. Of a socket that the gateway opened for a
-//! token of its own, the gateway knows when its login ends; of one that signed in here, this does.
+//! Of a socket that the gateway opened for a token of its own, the gateway knows when its login ends; of one that signed in
+//! here, this does.
 
 use std::{sync::Arc, time::Duration};
 
 use chassis::{
-    client::{CallError, Peer},
+    client::Peer,
     clock::Clock,
     revocation::{Feed, Revocations, Watch},
     service::Foundation,
     socket::{CloseCode, Farewell},
+    verifier::{TokenVerifier, Unverified},
 };
-use domain::{
-    contract::{TokenVerification, VerifiedToken},
-    principal::Principal,
-};
-use tokio::{
-    sync::Semaphore,
-    time::{sleep, timeout},
-};
+use domain::{contract::VerifiedToken, principal::Principal};
+use tokio::time::sleep;
 
-/// Longest token, bytes; ours have about 450.
-const TOKEN_MAX: usize = 4 * 1024;
-/// Calls at once: when a replica has died, thousands come at the same moment.
-const CALLS: usize = 32;
-/// Longest to wait for a turn and an answer.
+/// Longest to wait for the auth service: a socket that has not signed in by then is closed.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Says who tokens speak for; clones share it.
@@ -33,26 +24,17 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct SignIn(Arc<Inner>);
 
 struct Inner {
-    auth: Arc<Peer>,
+    tokens: TokenVerifier,
     clock: Clock,
-    calls: Semaphore,
     revocations: Revocations,
-}
-
-/// Why it cannot be said who a token speaks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unknown {
-    /// It is worth nothing.
-    Refused,
-    /// The auth service is away.
-    Unavailable,
 }
 
 impl SignIn {
     /// Asks `auth`.
     pub fn new(auth: Arc<Peer>, ground: &Foundation) -> Self {
         let revocations = Revocations::new(ground.clock.clone(), ground.lifecycle.stopping());
-        Self(Arc::new(Inner { auth, clock: ground.clock.clone(), calls: Semaphore::new(CALLS), revocations }))
+        let tokens = TokenVerifier::new(auth, ground.clock.clone(), PATIENCE);
+        Self(Arc::new(Inner { tokens, clock: ground.clock.clone(), revocations }))
     }
 
     /// Starts to learn which logins have ended.
@@ -61,35 +43,14 @@ impl SignIn {
     }
 
     /// Returns who a token speaks for, and for how long.
-    pub(super) async fn verify(&self, token: &str) -> Result<(Principal, Login), Unknown> {
-        if token.is_empty() || token.len() > TOKEN_MAX {
-            return Err(Unknown::Refused);
-        }
-        let asked = timeout(PATIENCE, self.ask(token)).await;
-        let VerifiedToken { principal, expires_at } = asked.map_err(|_elapsed| Unknown::Unavailable)??;
-        let left = (expires_at.0 - self.0.clock.now()).to_std().map_err(|_over| Unknown::Refused)?;
+    pub(super) async fn verify(&self, token: &str) -> Result<(Principal, Login), Unverified> {
+        let VerifiedToken { principal, expires_at } = self.0.tokens.verify(token).await?;
+        let left = (expires_at.0 - self.0.clock.now()).to_std().map_err(|_over| Unverified::Refused)?;
         let watch = self.0.revocations.watch(Some(principal.login_id));
         if self.0.revocations.contains(principal.login_id) {
-            return Err(Unknown::Refused);
+            return Err(Unverified::Refused);
         }
         Ok((principal, Login(Some(Here { watch, left, revocations: self.0.revocations.clone(), person: principal }))))
-    }
-
-    async fn ask(&self, token: &str) -> Result<VerifiedToken, Unknown> {
-        let _turn = self.0.calls.acquire().await.map_err(|_closed| Unknown::Unavailable)?;
-        let body = TokenVerification { token: token.to_owned() };
-        match self.0.auth.post(None, &["internal", "tokens", "verify"], &body).await {
-            Ok(verified) => Ok(verified),
-            Err(CallError::Refused(view)) if view.status == 401 => Err(Unknown::Refused),
-            Err(CallError::Refused(view)) => {
-                tracing::error!(status = view.status, code = view.code, "the auth service does not judge a token");
-                Err(Unknown::Unavailable)
-            }
-            Err(CallError::Failed(problem)) => {
-                tracing::warn!(code = problem.code(), "the auth service does not tell whose a token is");
-                Err(Unknown::Unavailable)
-            }
-        }
     }
 }
 

@@ -21,23 +21,17 @@ pub fn rewrap(lifecycle: &Lifecycle, pg: Pg, vault: Vault) {
     if vault.0.previous.is_none() {
         return;
     }
-    lifecycle.spawn_loop("older_master_key", move |stop| {
+    lifecycle.spawn_every("older_master_key", EVERY, move || {
         let (pg, vault) = (pg.clone(), vault.clone());
         async move {
-            while !stop.is_cancelled() {
-                match rewrap_all(&pg, &vault).await {
-                    Ok(Done { broken: 0, wrapped }) => {
-                        tracing::info!(wrapped, "every key is wrapped by the current master key");
-                    }
-                    Ok(Done { broken, wrapped }) => {
-                        tracing::error!(wrapped, broken, "people's keys were altered and cannot be unwrapped");
-                    }
-                    Err(problem) => tracing::warn!(code = problem.code(), "people's keys are not wrapped anew yet"),
+            match rewrap_all(&pg, &vault).await {
+                Ok(Done { broken: 0, wrapped }) => {
+                    tracing::info!(wrapped, "every key is wrapped by the current master key");
                 }
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = tokio::time::sleep(EVERY) => {}
+                Ok(Done { broken, wrapped }) => {
+                    tracing::error!(wrapped, broken, "people's keys were altered and cannot be unwrapped");
                 }
+                Err(problem) => tracing::warn!(code = problem.code(), "people's keys are not wrapped anew yet"),
             }
         }
     });

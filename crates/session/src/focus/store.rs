@@ -52,7 +52,7 @@ pub struct Row {
 
 /// A focus session to be made; it begins as pending.
 #[derive(Clone, Debug, Insertable)]
-#[diesel(table_name = focus_sessions)]
+#[diesel(table_name = focus_sessions, treat_none_as_default_value = false)]
 #[expect(missing_docs, reason = "the columns are described in the migration")]
 pub struct NewRow {
     pub id: Uuid,

@@ -13,17 +13,11 @@ const EVERY: Duration = Duration::from_mins(10);
 /// Starts the loop. Two replicas that look at once delete each row once.
 pub fn start(app: &App) {
     let app = app.clone();
-    app.ground.lifecycle.clone().spawn_loop("departed", move |stop| {
+    app.ground.lifecycle.clone().spawn_every("departed", EVERY, move || {
         let app = app.clone();
         async move {
-            while !stop.is_cancelled() {
-                if let Err(problem) = forget(&app).await {
-                    tracing::warn!(code = problem.code(), "what is over is not forgotten yet");
-                }
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = tokio::time::sleep(EVERY) => {}
-                }
+            if let Err(problem) = forget(&app).await {
+                tracing::warn!(code = problem.code(), "what is over is not forgotten yet");
             }
         }
     });

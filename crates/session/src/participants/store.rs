@@ -44,7 +44,7 @@ pub struct Participant {
 
 /// Somebody who comes in.
 #[derive(Clone, Debug, Insertable)]
-#[diesel(table_name = participants)]
+#[diesel(table_name = participants, treat_none_as_default_value = false)]
 #[expect(missing_docs, reason = "the columns are described in the migration")]
 pub struct NewParticipant {
     pub id: Uuid,

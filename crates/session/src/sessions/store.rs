@@ -82,7 +82,7 @@ impl Session {
 
 /// A session to be made; its code is drawn when it is written.
 #[derive(Debug, Insertable)]
-#[diesel(table_name = sessions)]
+#[diesel(table_name = sessions, treat_none_as_default_value = false)]
 #[expect(missing_docs, reason = "the columns are described in the migration")]
 pub struct NewSession {
     pub id: Uuid,

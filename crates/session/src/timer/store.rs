@@ -42,7 +42,7 @@ pub struct Seen {
 }
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
-#[diesel(table_name = timers, check_for_backend(diesel::pg::Pg))]
+#[diesel(table_name = timers, check_for_backend(diesel::pg::Pg), treat_none_as_default_value = false)]
 pub(super) struct Row {
     pub(super) session_id: Uuid,
     pub(super) duration_seconds: i32,

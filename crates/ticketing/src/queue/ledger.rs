@@ -7,7 +7,6 @@ use std::{sync::Arc, time::Duration};
 use chassis::{lifecycle::Lifecycle, problem::Outcome};
 use diesel_async::AsyncConnection;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use super::{
     log::{self, Writer},
@@ -30,19 +29,13 @@ const KEPT: i64 = 20_000;
 
 /// Starts the loop.
 pub(super) fn start(lifecycle: &Lifecycle, rooms: WaitingRooms) {
-    lifecycle.spawn_loop("waiting_room_ledger", move |stop| run(rooms.clone(), stop));
+    lifecycle.spawn_every("waiting_room_ledger", EVERY, move || keep_all_books(rooms.clone()));
 }
 
-async fn run(rooms: WaitingRooms, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        for room in rooms.known() {
-            if let Err(problem) = keep_books(&rooms, &room).await {
-                tracing::warn!(event_id = %room.event_id, code = problem.code(), "a waiting room is not written down");
-            }
-        }
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = tokio::time::sleep(EVERY) => {}
+async fn keep_all_books(rooms: WaitingRooms) {
+    for room in rooms.known() {
+        if let Err(problem) = keep_books(&rooms, &room).await {
+            tracing::warn!(event_id = %room.event_id, code = problem.code(), "a waiting room is not written down");
         }
     }
 }

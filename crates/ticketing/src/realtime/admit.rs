@@ -20,8 +20,8 @@ use super::{
     hub::{Hub, note_sent},
     message::{Command, NOT_IN_ROOM, Refused, RoomInfo, SeatUpdate, TOO_MANY, TOO_MANY_ROOMS},
     place::{Place, Room},
+    refusal::Refusal,
     resume,
-    tokens::Refusal,
     visitor::{Allowance, Visitor},
 };
 

@@ -10,6 +10,7 @@ use chassis::{
     lifecycle::Lifecycle,
     redis::Redis,
     revocation::{Feed, Revocations},
+    verifier::TokenVerifier,
 };
 use domain::locale::Locale;
 use serde::Serialize;
@@ -25,7 +26,6 @@ use super::{
     pipe::Told,
     place::Place,
     relay::Relay,
-    tokens::Tokens,
 };
 use crate::queue::WaitingRooms;
 
@@ -48,7 +48,7 @@ pub(super) struct Parts {
     /// What sockets say to sockets of other replicas.
     pub(super) relay: Relay,
     /// Whose tokens are whose.
-    pub(super) tokens: Tokens,
+    pub(super) tokens: TokenVerifier,
     /// Which events there are.
     pub(super) events: KnownEvents,
     /// Which logins have ended.

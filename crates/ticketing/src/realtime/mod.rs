@@ -22,9 +22,9 @@ pub mod mount;
 mod pipe;
 mod place;
 mod presence;
+mod refusal;
 mod relay;
 mod resume;
-mod tokens;
 mod visitor;
 
 use std::{
@@ -40,6 +40,7 @@ use chassis::{
     problem::{Outcome, Problem},
     revocation::{Feed, Revocations},
     token::SigningConfig,
+    verifier::TokenVerifier,
 };
 use clap::Args;
 use domain::{ids::UserId, principal::Service};
@@ -61,7 +62,6 @@ use self::{
     latest::Latest,
     mount::{Elsewhere, Mount, PAYLOAD_MAX},
     relay::Relay,
-    tokens::Tokens,
 };
 use crate::{app::App, notice::Notice};
 
@@ -74,6 +74,8 @@ const PACKETS_MAX: usize = 1_024;
 const READ_BUFFER: usize = 1_024;
 /// How long a connection may take to say who it is.
 const INTRODUCTION: Duration = Duration::from_secs(15);
+/// Longest to wait for the auth service to say whose a token is.
+const PATIENCE: Duration = Duration::from_secs(8);
 /// How often sockets are looked through for tokens that have ended.
 const EXPIRY_EVERY: Duration = Duration::from_secs(30);
 
@@ -156,7 +158,7 @@ fn hub(app: &App, io: SocketIo) -> Outcome<Hub> {
         counts: Counts::new(ground.redis.clone(), replica.clone()),
         latest: Latest::default(),
         relay: Relay::new(app.notices.clone()),
-        tokens: Tokens::new(auth()?, ground.clock.clone()),
+        tokens: TokenVerifier::new(Arc::new(auth()?), ground.clock.clone(), PATIENCE),
         events: KnownEvents::new(ground.pg.clone()),
         revocations,
         feed,
