@@ -11,14 +11,19 @@ use diesel_async::{AsyncConnection, AsyncPgConnection};
 use domain::{
     arc::{Held, Place, Turn},
     companion::StepStatus,
-    feeling::{self, Feeling},
     ids::{ConversationId, Id, StepId, UserId},
     safety::{Assessment, StickyRisk, disclosure_is_due},
 };
 use futures_util::{join, try_join};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
-use super::{Draft, ID_REUSED, known::Known, progress::Begun};
+use super::{
+    Draft, ID_REUSED,
+    ahead::{Question, Size},
+    known::Known,
+    progress::Begun,
+};
 use crate::{
     app::App,
     companion::OFFLINE,
@@ -56,11 +61,20 @@ pub(super) struct Fresh {
     pub(super) is_by_rules: bool,
     /// Whether it is said again who answers.
     pub(super) discloses: bool,
-    pub(super) feeling: Option<Feeling>,
+    /// How much a model is shown.
+    pub(super) size: Size,
     /// The steps before, the newest first; only for a model.
     pub(super) steps: Vec<Step>,
     /// How the person would like to be answered; only for a model.
     pub(super) wish: Option<ActivePrompt>,
+}
+
+/// What a message is found to hold, before its conversation is held.
+#[derive(Clone, Copy)]
+struct Heard {
+    /// By our count; nothing without a model.
+    tokens: Option<i32>,
+    held: Held,
 }
 
 /// Where the rules say that the conversation goes with a message.
@@ -70,38 +84,56 @@ struct Judged {
     risk_state: Value,
 }
 
-/// Writes the step, and the conversation if this is its first message.
-pub(super) async fn begin(app: &App, draft: &Draft) -> Outcome<Beginning> {
-    let owner = UserId(draft.talk.conversation.user_id);
+/// Writes the step, and the conversation if this is its first message, and asks for the reply when only the disk is still
+/// waited for.
+pub(super) async fn begin(app: &App, draft: &Draft, ask: oneshot::Sender<Question>) -> Outcome<Beginning> {
+    let text = &draft.message.user_input;
+    let tokens = app.companion.window().and_then(|_| i32::try_from(context::count(text)).ok());
+    let heard = Heard { tokens, held: Held::of(text) };
     let mut conn = app.ground.pg.conn().await?;
     conn.transaction(async |conn| {
-        if let Some(attempt) = &draft.attempt
-            && let Some(answer) = attempt.replay(conn).await?
-        {
-            return Ok(Beginning::Before(kept_step(&answer)?));
+        let mut beginning = say(conn, app, draft, heard).await?;
+        if let Beginning::New(fresh) = &mut beginning {
+            match Question::new(app, draft, fresh) {
+                Ok((question, size)) => {
+                    fresh.size = size;
+                    drop(ask.send(question));
+                }
+                Err(problem) => problem.log(),
+            }
         }
-        // Redis counts the message while the database is asked.
-        let (admitted, known) = join!(app.limits.admit_message(owner), Known::read(conn, app, draft));
-        // Whoever is in danger is not refused: the card goes out, and rules answer.
-        let is_by_rules = match admitted {
-            Err(refusal) if !draft.opening.is_due() => return Err(refusal),
-            admitted => admitted.is_err(),
-        };
-        let mut known = known?;
-        if let Some(said) = known.said.take() {
-            return repeat(conn, draft, known, said, is_by_rules).await;
-        }
-        if known.conversation.ended_at.is_some() {
-            return Err(conversation::ENDED.into());
-        }
-        if let Some(last) = known.last
-            && last.or_busy()?
-        {
-            running::interrupt(conn, last.id).await?;
-        }
-        write(conn, app, draft, known, is_by_rules).await
+        Outcome::Ok(beginning)
     })
     .await
+}
+
+async fn say(conn: &mut AsyncPgConnection, app: &App, draft: &Draft, heard: Heard) -> Outcome<Beginning> {
+    if let Some(attempt) = &draft.attempt
+        && let Some(answer) = attempt.replay(conn).await?
+    {
+        return Ok(Beginning::Before(kept_step(&answer)?));
+    }
+    let owner = UserId(draft.talk.conversation.user_id);
+    // Redis counts the message while the database is asked.
+    let (admitted, known) = join!(app.limits.admit_message(owner), Known::read(conn, app, draft));
+    // Whoever is in danger is not refused: the card goes out, and rules answer.
+    let is_by_rules = match admitted {
+        Err(refusal) if !draft.opening.is_due() => return Err(refusal),
+        admitted => admitted.is_err(),
+    };
+    let mut known = known?;
+    if let Some(said) = known.said.take() {
+        return repeat(conn, draft, known, said, is_by_rules).await;
+    }
+    if known.conversation.ended_at.is_some() {
+        return Err(conversation::ENDED.into());
+    }
+    if let Some(last) = known.last
+        && last.or_busy()?
+    {
+        running::interrupt(conn, last.id).await?;
+    }
+    write(conn, app, draft, known, heard, is_by_rules).await
 }
 
 /// Writes the step and everything that comes with it.
@@ -110,14 +142,13 @@ async fn write(
     app: &App,
     draft: &Draft,
     known: Known,
+    heard: Heard,
     mut is_by_rules: bool,
 ) -> Outcome<Beginning> {
     let opening = &draft.opening;
     let (id, owner) = (ConversationId(known.conversation.id), UserId(known.conversation.user_id));
-    let course = course(app, draft, &known.conversation);
-    let input_tokens = app.companion.window().map(|_| context::count(&draft.message.user_input));
-    let input_tokens = input_tokens.and_then(|tokens| i32::try_from(tokens).ok());
-    let reserved_tokens = if is_by_rules { 0 } else { to_reserve(app, input_tokens) };
+    let course = course(app, draft, heard.held, &known.conversation);
+    let reserved_tokens = if is_by_rules { 0 } else { to_reserve(app, heard.tokens) };
     let (step_id, now): (StepId, _) = (app.ground.clock.id(), app.ground.clock.now());
     let step = NewStep {
         step_type: &draft.message.step_type,
@@ -127,7 +158,7 @@ async fn write(
         client_msg_id: draft.client_msg_id.as_deref(),
         arc_step: Some(i16::from(course.place.step.number())),
         risk_level: i16::from(opening.heard.level.as_u8()),
-        input_tokens,
+        input_tokens: heard.tokens,
         reserved_tokens,
         // Its place is decided by the statement that writes it.
         ..NewStep::streaming(step_id.0, id.0, owner.0, 0, &draft.message.user_input, now)
@@ -172,7 +203,7 @@ async fn write(
         risk: course.risk,
         is_by_rules,
         discloses,
-        feeling: feeling::read(&draft.message.user_input),
+        size: Size::default(),
         steps: known.steps,
         wish,
     })))
@@ -209,7 +240,7 @@ async fn repeat(
         risk,
         is_by_rules,
         discloses: false,
-        feeling: feeling::read(&draft.message.user_input),
+        size: Size::default(),
         steps: steps.into_iter().filter(|step| step.id != id.0).collect(),
         wish,
         vault,
@@ -225,11 +256,10 @@ fn risk_of(conversation: &Conversation) -> StickyRisk {
     conversation.risk_state.clone().and_then(|state| serde_json::from_value(state).ok()).unwrap_or_default()
 }
 
-fn course(app: &App, draft: &Draft, conversation: &Conversation) -> Judged {
+fn course(app: &App, draft: &Draft, held: Held, conversation: &Conversation) -> Judged {
     let mut sticky = risk_of(conversation);
     let risk = sticky.hear(draft.opening.heard, app.ground.clock.now());
-    let turn =
-        Turn { step_type: &draft.message.step_type, held: Held::of(&draft.message.user_input), level: risk.level };
+    let turn = Turn { step_type: &draft.message.step_type, held, level: risk.level };
     let risk_state = serde_json::to_value(sticky).unwrap_or_default();
     Judged { place: place_of(conversation).after(turn), risk, risk_state }
 }

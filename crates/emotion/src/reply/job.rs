@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use chassis::problem::Outcome;
 use domain::{
     ids::{ConversationId, StepId, UserId},
-    listener,
+    locale::Locale,
     safety::{OutputWatch, Watched, disclosure},
 };
 use futures_util::StreamExt;
@@ -16,6 +16,7 @@ use tokio::{
 
 use super::{
     Draft, Opening, Started,
+    ahead::{Ahead, Size},
     begin::{Beginning, Fresh, begin},
     keep,
     live::Live,
@@ -25,8 +26,8 @@ use super::{
 };
 use crate::{
     app::App,
-    companion::{Answerer, Companion, Finish, OFFLINE, OfflineCompanion, Piece, Pieces, Prepared, Prompt},
-    context::{self, Assembled, Material},
+    companion::{Answerer, Finish, OFFLINE, Piece, Pieces},
+    context,
 };
 
 /// Most bytes of a reply; far above anything a companion is asked for.
@@ -77,8 +78,9 @@ pub(super) async fn run(app: App, draft: Draft, begun: oneshot::Sender<Outcome<S
         Err(refusal) if !opening.is_due() => return drop(begun.send(Err(refusal))),
         place => place,
     };
+    let (ask, mut ahead) = Ahead::new();
     let beginning = match context::check_length(&app, &draft.message.user_input, opening.locale) {
-        Ok(()) => begin(&app, &draft).await,
+        Ok(()) => ahead.during(app.companion.as_ref(), begin(&app, &draft, ask)).await,
         Err(refusal) => Err(refusal),
     };
     let fresh = match beginning {
@@ -95,18 +97,11 @@ pub(super) async fn run(app: App, draft: Draft, begun: oneshot::Sender<Outcome<S
     // Whoever asked may be gone; the reply is written all the same, for a while.
     drop(begun.send(Ok(Started::Now(live.view(0)))));
     announce(&app, &live);
-    let (mut facts, mut turn_budget) = (Facts::default(), None);
-    let end = match prompt(&app, &draft, &opening, &fresh) {
-        Ok((prompt, assembled)) => {
-            turn_budget = assembled.as_ref().map(|assembled| assembled.turn_budget);
-            facts.prompt_tokens = assembled.and_then(|assembled| u32::try_from(assembled.tokens).ok());
-            facts.is_reserved = turn_budget.is_some();
-            write(&app, &live, &fresh, prompt, &mut facts).await
-        }
-        Err(problem) => {
-            problem.log();
-            End::Interrupted
-        }
+    let Size { tokens: prompt_tokens, turn_budget } = fresh.size;
+    let mut facts = Facts { prompt_tokens, is_reserved: turn_budget.is_some(), ..Facts::default() };
+    let end = match ahead.into_pieces(app.companion.as_ref()) {
+        Some(pieces) => write(&app, &live, &fresh, opening.locale, pieces, &mut facts).await,
+        None => End::Interrupted,
     };
     if turn_budget.is_some() {
         facts.reply_tokens = u32::try_from(context::count(live.progress.borrow().text())).ok();
@@ -136,7 +131,7 @@ fn appear(app: &App, draft: &Draft, opening: &Opening, fresh: &Fresh) -> Arc<Liv
         provider: provider.to_owned(),
         client_msg_id: draft.client_msg_id.clone(),
         safety: opening.safety(),
-        emotion: fresh.feeling.and_then(|feeling| serde_json::to_value(feeling).ok()),
+        emotion: opening.feeling.and_then(|feeling| serde_json::to_value(feeling).ok()),
         arc: Some(fresh.place.step),
         suggests_closing: fresh.place.suggests_closing(),
     };
@@ -163,45 +158,15 @@ fn announce(app: &App, live: &Live) {
     app.replies.wake();
 }
 
-/// Puts the prompt together.
-fn prompt(app: &App, draft: &Draft, opening: &Opening, fresh: &Fresh) -> Outcome<(Prompt, Option<Assembled>)> {
-    let (_, seed) = fresh.conversation.id.as_u64_pair();
-    let elapsed = app.ground.clock.now() - fresh.conversation.started_at;
-    let hint = fresh.place.hint(elapsed, fresh.risk.level);
-    let turn = listener::Turn { locale: opening.locale, seed, order: fresh.step.order, step: fresh.place.step, hint };
-    let prepared = Prepared { turn, said: draft.message.user_input.clone() };
-    let assembled = match app.companion.window() {
-        Some(window) if !fresh.is_by_rules => Some(context::assemble(
-            app,
-            window,
-            &Material {
-                conversation: &fresh.conversation,
-                place: fresh.place,
-                hint,
-                wish: fresh.wish.as_ref().map(|wish| wish.text.as_str()),
-                system_prompt: draft.message.system_prompt.as_deref(),
-                steps: &fresh.steps,
-                message: &draft.message.user_input,
-                locale: opening.locale,
-            },
-        )?),
-        _ => None,
-    };
-    let prompt = Prompt {
-        messages: assembled.as_ref().map(|assembled| assembled.messages.clone()).unwrap_or_default(),
-        shorter: assembled.as_ref().and_then(|assembled| assembled.shorter.clone()),
-        max_tokens: draft.max_tokens,
-        temperature: draft.temperature,
-        prepared,
-    };
-    Ok((prompt, assembled))
-}
-
 /// Writes the reply until it ends, by itself or by whatever ends it.
-async fn write(app: &App, live: &Live, fresh: &Fresh, prompt: Prompt, facts: &mut Facts) -> End {
-    let locale = prompt.prepared.turn.locale;
-    let pieces =
-        if fresh.is_by_rules { OfflineCompanion::default().reply(prompt) } else { app.companion.reply(prompt) };
+async fn write(
+    app: &App,
+    live: &Live,
+    fresh: &Fresh,
+    locale: Locale,
+    pieces: (Pieces, Instant),
+    facts: &mut Facts,
+) -> End {
     let watch = OutputWatch::new(fresh.risk.level, locale);
     tokio::select! {
         biased;
@@ -214,8 +179,13 @@ async fn write(app: &App, live: &Live, fresh: &Fresh, prompt: Prompt, facts: &mu
 }
 
 /// Gathers the pieces until there are no more.
-async fn gather(app: &App, live: &Live, mut pieces: Pieces, mut watch: OutputWatch, facts: &mut Facts) -> End {
-    let asked_at = Instant::now();
+async fn gather(
+    app: &App,
+    live: &Live,
+    (mut pieces, asked_at): (Pieces, Instant),
+    mut watch: OutputWatch,
+    facts: &mut Facts,
+) -> End {
     while let Some(piece) = pieces.next().await {
         match piece {
             Ok(Piece::By(answerer)) => {

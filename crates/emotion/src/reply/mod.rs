@@ -6,6 +6,7 @@
 //! up, because it costs money. While it runs the job renews the step's lease and keeps what there is; a process that dies
 //! leaves a step that any other one marks as interrupted.
 
+mod ahead;
 mod begin;
 mod config;
 mod job;

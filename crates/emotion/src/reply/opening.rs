@@ -4,6 +4,7 @@
 
 use domain::{
     companion::{Message, spoken_language},
+    feeling::{self, Feeling},
     locale::Locale,
     safety::{Assessment, Card, assess, card},
 };
@@ -15,6 +16,8 @@ pub struct Opening {
     pub heard: Assessment,
     /// The language that is answered in: the message's, or the request's.
     pub locale: Locale,
+    /// What the words say of how somebody feels.
+    pub feeling: Option<Feeling>,
     card: Option<Card>,
     /// Whether the card was shown a moment ago, and its short form says enough.
     is_reminder: bool,
@@ -26,7 +29,7 @@ impl Opening {
         let heard = assess(&message.user_input);
         let locale = spoken_language(&message.user_input, locale);
         let card = heard.needs_card().then(|| card(heard, locale, country));
-        Self { heard, locale, card, is_reminder: false }
+        Self { heard, locale, feeling: feeling::read(&message.user_input), card, is_reminder: false }
     }
 
     /// Says the card in its short form: who has it before their eyes is reminded of the first line of help. What clients

@@ -68,8 +68,9 @@ pub(super) async fn measure(
     at_once: u32,
     rounds: u32,
     seconds: u32,
+    model_ms: u32,
 ) -> Result<FirstTokens, Trouble> {
-    ground.model.follow(&format!("itl={PAUSE_MS},n={TOKENS}")).await?;
+    ground.model.follow(&format!("ttft={model_ms},itl={PAUSE_MS},n={TOKENS}")).await?;
     let replies = Arc::new(ground.model.replies(TOKENS).await?);
     let mut talks = Vec::new();
     for number in 0..at_once {

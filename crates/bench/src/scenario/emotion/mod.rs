@@ -62,6 +62,10 @@ pub(crate) struct Options {
     /// Seconds of each round.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     round_seconds: u32,
+    /// Milliseconds the model itself takes to its first token: far less than any real one, and what public benchmarks of
+    /// gateways to models have theirs take.
+    #[arg(long = "model-first-token-ms", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=5_000))]
+    model_ms: u32,
     /// LiteLLM's program; left out when it is neither given nor on the path.
     #[arg(long)]
     litellm: Option<String>,
@@ -104,8 +108,9 @@ pub(crate) async fn run(options: &Options, processes: &Processes) -> Result<Verd
     let people = person::register(&platform.gateway_url, person::needed(options.streams, options.at_once)).await?;
     let ground = Ground { platform: &platform, model, door, people };
 
-    let first = first_token::measure(&ground, options.at_once, options.rounds, options.round_seconds).await?;
-    tell_first_tokens(&mut report, &first);
+    let Options { at_once, rounds, round_seconds, model_ms, .. } = *options;
+    let first = first_token::measure(&ground, at_once, rounds, round_seconds, model_ms).await?;
+    tell_first_tokens(&mut report, &first, model_ms);
     progress(&format!("{} streams of {} tokens a second", options.streams, options.rate))?;
     let load = Load { streams: options.streams, seconds: options.seconds, rate: options.rate };
     let flow = streams::measure(&ground, load).await?;
@@ -118,8 +123,9 @@ pub(crate) async fn run(options: &Options, processes: &Processes) -> Result<Verd
     Ok(if flow.faults() == 0 && first.faults == 0 { Verdict::Passed } else { Verdict::Failed })
 }
 
-fn tell_first_tokens(report: &mut Report, first: &FirstTokens) {
-    let mut table = Table::new("Time to the first token, ms", &["way", "streams begun", "p50", "p90", "p99", "most"]);
+fn tell_first_tokens(report: &mut Report, first: &FirstTokens, model_ms: u32) {
+    let title = format!("Time to the first token of a model that takes {model_ms} ms, ms");
+    let mut table = Table::new(title, &["way", "streams begun", "p50", "p90", "p99", "most"]);
     for (name, times) in [("the model itself", &first.direct), ("through gateway and companion", &first.ours)] {
         let at = |share| crate::figures::percentile(times, share).map_or_else(|| "-".to_owned(), milliseconds);
         table.row([name.to_owned(), times.len().to_string(), at(0.5), at(0.9), at(0.99), at(1.0)]);
