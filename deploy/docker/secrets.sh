@@ -39,8 +39,8 @@ share auth/jwt_secret gateway/jwt_secret
 put session/participant_secret random -base64 48
 put ticketing/ticket_secret random -base64 48
 put emotion/emotion_master_key random -base64 32
-put memo/s3_access_key_id printf maru
-put memo/s3_secret_access_key random -hex 32
+put memo/s3_access_key printf maru
+put memo/s3_secret_key random -hex 32
 
 # Each database has a user of its own, who sees no other database.
 put postgres/superuser random -hex 24

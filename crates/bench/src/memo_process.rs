@@ -13,8 +13,8 @@ use crate::{
 pub(crate) const NO_STORAGE: [(&str, &str); 4] = [
     ("S3_ENDPOINT", "http://127.0.0.1:1"),
     ("S3_BUCKET", "maru-bench"),
-    ("S3_ACCESS_KEY_ID", "maru-bench"),
-    ("S3_SECRET_ACCESS_KEY", "maru-bench"),
+    ("S3_ACCESS_KEY", "maru-bench"),
+    ("S3_SECRET_KEY", "maru-bench"),
 ];
 
 /// Starts the service and waits until it is ready.

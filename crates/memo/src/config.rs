@@ -73,11 +73,11 @@ pub struct S3Config {
     #[arg(long, env = "S3_BUCKET")]
     pub s3_bucket: String,
     /// Access key.
-    #[arg(long, env = "S3_ACCESS_KEY_ID")]
-    pub s3_access_key_id: String,
+    #[arg(long, env = "S3_ACCESS_KEY")]
+    pub s3_access_key: String,
     /// Secret of the access key.
-    #[arg(long, env = "S3_SECRET_ACCESS_KEY")]
-    pub s3_secret_access_key: SecretString,
+    #[arg(long, env = "S3_SECRET_KEY")]
+    pub s3_secret_key: SecretString,
 }
 
 impl S3Config {
@@ -98,8 +98,8 @@ impl S3Config {
         if !(3..=63).contains(&self.s3_bucket.len()) || !self.s3_bucket.chars().all(name) {
             faults.add("S3_BUCKET", "is not a bucket's name (3-63 of a-z, 0-9, - and .)");
         }
-        if self.s3_secret_access_key.expose_secret().trim().is_empty() {
-            faults.add("S3_SECRET_ACCESS_KEY", "is empty");
+        if self.s3_secret_key.expose_secret().trim().is_empty() {
+            faults.add("S3_SECRET_KEY", "is empty");
         }
     }
 }
@@ -131,8 +131,8 @@ mod tests {
             ("REDIS_URL", "redis://127.0.0.1"),
             ("S3_ENDPOINT", "http://127.0.0.1:9000"),
             ("S3_BUCKET", "maru"),
-            ("S3_ACCESS_KEY_ID", "key"),
-            ("S3_SECRET_ACCESS_KEY", "secret"),
+            ("S3_ACCESS_KEY", "key"),
+            ("S3_SECRET_KEY", "secret"),
         ];
         sound.iter().chain(changed).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     }
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn the_secret_of_the_storage_is_never_shown() {
-        let text = faults(&[("S3_SECRET_ACCESS_KEY", "hunter2"), ("S3_BUCKET", "x")]);
+        let text = faults(&[("S3_SECRET_KEY", "hunter2"), ("S3_BUCKET", "x")]);
         assert!(!text.contains("hunter2"), "{text}");
     }
 }

@@ -15,6 +15,14 @@ pub fn optional(key: &str) -> Option<String> {
     value.ok().filter(|value| !value.is_empty())
 }
 
+/// Returns where a Redis is that is no cluster: what stands between a service and Redis can stand before one server only.
+///
+/// # Panics
+/// When the run has none.
+pub fn single_redis_url() -> String {
+    optional("MARU_TEST_SINGLE_REDIS_URL").unwrap_or_else(|| required("MARU_TEST_REDIS_URL"))
+}
+
 /// The test run's object storage.
 #[derive(Clone, Debug)]
 pub struct S3Settings {
@@ -39,7 +47,7 @@ pub fn s3() -> S3Settings {
         endpoint: required("MARU_TEST_S3_ENDPOINT"),
         region: required("MARU_TEST_S3_REGION"),
         bucket: required("MARU_TEST_S3_BUCKET"),
-        access_key_id: required("MARU_TEST_S3_ACCESS_KEY_ID"),
-        secret_access_key: required("MARU_TEST_S3_SECRET_ACCESS_KEY"),
+        access_key_id: required("MARU_TEST_S3_ACCESS_KEY"),
+        secret_access_key: required("MARU_TEST_S3_SECRET_KEY"),
     }
 }

@@ -11,7 +11,9 @@ use chassis::{
 use diesel_async::AsyncConnection;
 use domain::{
     ids::{AttachmentId, MemoId, UserId},
-    memo::attachment::{ATTACHMENTS_MAX, AttachmentKind, HEAD_BYTES, Mismatch, may_be, object_key, verify_upload},
+    memo::attachment::{
+        ATTACHMENTS_MAX, AttachmentKind, Found, HEAD_BYTES, Mismatch, may_be, object_key, verify_upload,
+    },
 };
 use uuid::Uuid;
 
@@ -24,7 +26,7 @@ use super::{
 use crate::{
     app::App,
     memos::{private, store as memos},
-    storage::Copied,
+    storage::{Copied, Stored},
 };
 
 /// Makes an uploaded file part of its memo, once the object storage has confirmed that it is there and as declared.
@@ -60,8 +62,9 @@ async fn settle(app: &App, owner: UserId, memo: MemoId, id: AttachmentId) -> Out
     let Some(upload) = app.storage.find(&upload_of(&attachment)).await? else {
         return ready_meanwhile(app, owner, memo, id).await;
     };
-    if let Err(mismatch) = verify_upload(&attachment.declared(), &upload.found) {
-        return reject(app, &attachment, None, mismatch).await;
+    // Nothing larger than it may be is copied; what else it is, the copy shows.
+    if upload.found.size != attachment.size {
+        return reject(app, &attachment, None, Mismatch::Size).await;
     }
     // To a key that nobody has a URL for, and that no other request writes to: what is looked at there stays so.
     let object = app.ground.clock.uuid();
@@ -70,7 +73,7 @@ async fn settle(app: &App, owner: UserId, memo: MemoId, id: AttachmentId) -> Out
     if app.storage.copy(&upload_of(&attachment), &upload.etag, &key).await? == Copied::Changed {
         return ready_meanwhile(app, owner, memo, id).await;
     }
-    match inspect(app, &attachment, &key).await? {
+    match inspect(app, &attachment, &upload, &key).await? {
         Ok(()) => accept(app, owner, &attachment, object).await,
         Err(mismatch) => reject(app, &attachment, Some(&key), mismatch).await,
     }
@@ -87,16 +90,31 @@ async fn look(app: &App, owner: UserId, memo: MemoId, id: AttachmentId) -> Outco
     store::get(&mut conn, owner, memo, id).await
 }
 
-/// Judges the copy: whole, and of the type that it is said to be.
-async fn inspect(app: &App, attachment: &Attachment, key: &str) -> Outcome<Result<(), Mismatch>> {
-    let whole = app.storage.find(key).await?.is_some_and(|copy| copy.found.size == attachment.size);
-    if !whole {
-        return Ok(Err(Mismatch::Size));
+/// Judges the copy: as declared, and of the type that it is said to be. What was found of the upload says little of it: a
+/// storage that copies without conditions may have copied what came after.
+async fn inspect(app: &App, attachment: &Attachment, upload: &Stored, key: &str) -> Outcome<Result<(), Mismatch>> {
+    let Some(copy) = app.storage.find(key).await? else { return Ok(Err(Mismatch::Size)) };
+    let sha256 = match &attachment.sha256 {
+        Some(_) => Some(digest(app, upload, &copy, key).await?),
+        None => None,
+    };
+    if let Err(mismatch) = verify_upload(&attachment.declared(), &Found { sha256, ..copy.found }) {
+        return Ok(Err(mismatch));
     }
     let head = app.storage.read(key, 0, HEAD_BYTES).await?;
     let kind = AttachmentKind::parse(&attachment.kind);
     let is_so = may_be(kind, &attachment.content_type, &attachment.filename, &head);
     Ok(if is_so { Ok(()) } else { Err(Mismatch::Type) })
+}
+
+/// Returns the SHA-256 of a copy: what the storage tells of it or, of the same bytes, of the upload. A storage that
+/// computes none has not compared it either, and only then are the bytes read here.
+async fn digest(app: &App, upload: &Stored, copy: &Stored, key: &str) -> Outcome<Vec<u8>> {
+    let of_upload = upload.found.sha256.as_ref().filter(|_| upload.etag == copy.etag);
+    match copy.found.sha256.as_ref().or(of_upload) {
+        Some(told) => Ok(told.clone()),
+        None => app.storage.sha256(key).await,
+    }
 }
 
 async fn accept(app: &App, owner: UserId, file: &Attachment, object: Uuid) -> Outcome<Attachment> {

@@ -83,7 +83,7 @@ impl Attachment {
 
 /// A file whose upload is permitted.
 #[derive(Insertable)]
-#[diesel(table_name = attachments)]
+#[diesel(table_name = attachments, treat_none_as_default_value = false)]
 #[expect(missing_docs, reason = "the columns are described in the migration")]
 pub struct NewAttachment {
     pub id: Uuid,

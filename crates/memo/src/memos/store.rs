@@ -41,7 +41,7 @@ pub struct Memo {
 
 /// A memo to be written.
 #[derive(Insertable)]
-#[diesel(table_name = memos)]
+#[diesel(table_name = memos, treat_none_as_default_value = false)]
 #[expect(missing_docs, reason = "the columns are described in the migration")]
 pub struct NewMemo {
     pub id: Uuid,

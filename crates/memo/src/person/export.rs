@@ -22,7 +22,7 @@ use crate::{
         permit_download,
         store::{Attachment, State},
     },
-    memos::{private, revisions::Revision, store::Memo},
+    memos::{private, revisions::RevisionView, store::Memo},
     storage::ObjectStorage,
 };
 
@@ -74,30 +74,8 @@ impl ExportedMemo {
 #[derive(Serialize)]
 struct ExportedRevision {
     memo_id: Uuid,
-    version: i64,
-    content: String,
-    tags: Vec<String>,
-    category: Option<String>,
-    session_id: Option<Uuid>,
-    metadata: Value,
-    written_at: Instant,
-    replaced_at: Instant,
-}
-
-impl ExportedRevision {
-    fn new(memo_id: Uuid, row: Revision) -> Self {
-        Self {
-            memo_id,
-            version: row.version,
-            content: row.content,
-            tags: row.tags,
-            category: row.category,
-            session_id: row.session_id,
-            metadata: row.metadata,
-            written_at: row.written_at.into(),
-            replaced_at: row.replaced_at.into(),
-        }
-    }
+    #[serde(flatten)]
+    revision: RevisionView,
 }
 
 /// A file with everything that is kept of it, and where its bytes are.
@@ -185,7 +163,7 @@ async fn add_revisions(conn: &mut AsyncPgConnection, person: UserId, document: &
             return Ok(());
         }
         for (memo, revision) in page {
-            let row = ExportedRevision::new(memo, revision);
+            let row = ExportedRevision { memo_id: memo, revision: revision.into() };
             if !document.push(REVISIONS, &row).map_err(Problem::unexpected)? {
                 return Ok(());
             }

@@ -88,7 +88,7 @@ impl ObjectStorage {
         Ok(Self {
             inside: bucket(&config.s3_endpoint)?,
             outside: bucket(config.public_endpoint())?,
-            credentials: Credentials::new(&config.s3_access_key_id, config.s3_secret_access_key.expose_secret()),
+            credentials: Credentials::new(&config.s3_access_key, config.s3_secret_key.expose_secret()),
             http: chassis::client::http_client().map_err(Problem::unexpected)?,
             clock,
             machine: Clock::system(),
@@ -184,8 +184,8 @@ mod tests {
             s3_public_endpoint: Some("https://files.example.com".parse().unwrap()),
             s3_region: "auto".to_owned(),
             s3_bucket: "maru".to_owned(),
-            s3_access_key_id: "key".to_owned(),
-            s3_secret_access_key: SecretString::from("hunter2"),
+            s3_access_key: "key".to_owned(),
+            s3_secret_key: SecretString::from("hunter2"),
         };
         let at = DateTime::from_timestamp_millis(1_800_000_000_900).unwrap();
         ObjectStorage::new(&config, Clock::manual(at)).unwrap()

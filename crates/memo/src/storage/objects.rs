@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_lc_rs::digest::{Context, SHA256};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use chassis::problem::{Outcome, Problem};
@@ -15,7 +16,7 @@ use super::{CHECKSUM, ObjectStorage, WRITE_TIMEOUT, send, succeeded, text_of};
 const CHECKSUM_MODE: (&str, &str) = ("x-amz-checksum-mode", "ENABLED");
 /// Longest to read at most the largest image.
 const READ_TIMEOUT: Duration = Duration::from_secs(20);
-/// Longest for a copy inside the storage: 100 MB, on a slow disk.
+/// Longest for a copy inside the storage, or to read it all: 100 MB, on a slow disk.
 const COPY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What is stored under a key.
@@ -51,7 +52,8 @@ impl ObjectStorage {
         stored(&succeeded(response)?).map(Some)
     }
 
-    /// Copies an object inside the storage, its type with it, as long as it is still the one with this `etag`.
+    /// Copies an object inside the storage, its type with it, as long as it is still the one with this `etag`. Not every
+    /// storage heeds that: what counts is what the copy turns out to be.
     ///
     /// # Errors
     /// 503 when the storage is away.
@@ -98,6 +100,20 @@ impl ObjectStorage {
             }
         }
         Ok(read.into())
+    }
+
+    /// Reads all of an object and returns its SHA-256, for a storage that computes none.
+    ///
+    /// # Errors
+    /// 503 when the storage is away or there is no such object.
+    pub async fn sha256(&self, key: &str) -> Outcome<Vec<u8>> {
+        let get = self.inside.get_object(Some(&self.credentials), key);
+        let mut response = succeeded(send(self.request(Method::GET, &get).timeout(COPY_TIMEOUT)).await?)?;
+        let mut digest = Context::new(&SHA256);
+        while let Some(chunk) = response.chunk().await.map_err(|error| Problem::unavailable(error.without_url()))? {
+            digest.update(&chunk);
+        }
+        Ok(digest.finish().as_ref().to_vec())
     }
 
     /// Writes a small object.

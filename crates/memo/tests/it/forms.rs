@@ -85,8 +85,8 @@ pub(crate) fn storage_settings() -> [(&'static str, String); 5] {
         ("S3_ENDPOINT", s3.endpoint),
         ("S3_BUCKET", s3.bucket),
         ("S3_REGION", s3.region),
-        ("S3_ACCESS_KEY_ID", s3.access_key_id),
-        ("S3_SECRET_ACCESS_KEY", s3.secret_access_key),
+        ("S3_ACCESS_KEY", s3.access_key_id),
+        ("S3_SECRET_KEY", s3.secret_access_key),
     ]
 }
 

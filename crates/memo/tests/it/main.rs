@@ -55,8 +55,8 @@ pub fn config(stage: &Stage) -> MemoConfig {
             s3_public_endpoint: None,
             s3_region: s3.region,
             s3_bucket: s3.bucket,
-            s3_access_key_id: s3.access_key_id,
-            s3_secret_access_key: SecretString::from(s3.secret_access_key),
+            s3_access_key: s3.access_key_id,
+            s3_secret_key: SecretString::from(s3.secret_access_key),
         },
         signing: stage.signing_config(),
         // Nobody is there: whoever needs focus sessions serves some.

@@ -8,7 +8,8 @@ use serde_json::json;
 use testkit::Stage;
 
 use crate::{
-    PICTURE, a_memo, begin, browser, config, fetch, path_of, picture, picture_with_digest, put, put_to, refused, start,
+    PICTURE, a_memo, attachments::behind_its_back, begin, browser, config, fetch, path_of, picture,
+    picture_with_digest, put, put_to, refused, start,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -89,8 +90,15 @@ async fn a_url_ends_after_fifteen_minutes() {
     let memo = a_memo(&kim).await;
     let expired = begin(&kim, &memo, picture()).await;
     assert!(refused(put(&expired, PICTURE).await));
+    let (storage, key) = behind_its_back(&stage, &kim, &expired);
+    storage.put(&key, "image/png", PICTURE.into()).await.unwrap();
+    let file = path_of(&memo, &expired);
+    let download = kim.post(&format!("{file}/complete"), json!({})).await.assert_status(200);
+    assert!(refused(fetch(download.text("/url")).await.status()));
 
     stage.clock.advance(std::time::Duration::from_mins(1));
     let alive = begin(&kim, &memo, picture()).await;
     assert!(put(&alive, PICTURE).await.is_success());
+    let download = kim.get(&file).await.assert_status(200);
+    assert_eq!(fetch(download.text("/url")).await.status(), StatusCode::OK);
 }

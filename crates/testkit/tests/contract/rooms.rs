@@ -249,8 +249,8 @@ fn serve_memo(stage: Stage, session_urls: Urls) -> Room {
         s3_public_endpoint: None,
         s3_region: s3.region,
         s3_bucket: s3.bucket,
-        s3_access_key_id: s3.access_key_id,
-        s3_secret_access_key: SecretString::from(s3.secret_access_key),
+        s3_access_key: s3.access_key_id,
+        s3_secret_key: SecretString::from(s3.secret_access_key),
     };
     let config = memo::config::MemoConfig {
         files: memo::config::FilesConfig { files_quota_mb: 2_048 },
