@@ -10,7 +10,7 @@ SERVICES := gateway auth session ticketing emotion memo
 PROGRAMS := $(addprefix -p ,$(SERVICES) devstack)
 
 .DEFAULT_GOAL := help
-.PHONY: run up down test check bench openapi help
+.PHONY: run up down test check upgrade-check bench openapi help
 
 run: ## Start everything on this machine and print where it is; Ctrl-C stops it
 	$(CARGO) build $(PROGRAMS) --bins
@@ -42,6 +42,10 @@ check: ## Format, lints, documentation, dependencies
 	@if $(CARGO) machete --version >/dev/null 2>&1; then $(CARGO) machete; \
 	 else echo "cargo-machete is not installed, unused dependencies were not looked for: cargo install cargo-machete"; fi
 
+# Compiles a second tree, so it is no part of `make test`. REVISION=v1.2.0 names another release than the one before.
+upgrade-check: ## Run the release before this one on this one's schema, alone and beside this one (slow)
+	deploy/upgrade-check.sh $(REVISION)
+
 bench: ## Measure, as ratios beside the machine's own limits (needs nginx and wrk)
 	$(CARGO) build --release $(PROGRAMS) -p bench --bins
 	target/release/maru-bench all $(ARGS)
@@ -52,4 +56,4 @@ openapi: ## Write every service's API document to target/openapi
 	@for service in $(SERVICES); do target/debug/maru-$$service openapi > target/openapi/$$service.json && echo "target/openapi/$$service.json"; done
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

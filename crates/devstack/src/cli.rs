@@ -21,7 +21,8 @@ const OPEN_FILES: u64 = 65_536;
 /// Maru on this machine: PostgreSQL, Redis, object storage and the six services, private to this checkout.
 ///
 /// Environment: MARU_PORT (8080; `auto` = next free), MARU_DATA_DIR (.data), PG_BIN. DATABASE_URL, REDIS_URL, S3_* and
-/// OPENAI_API_KEY switch each part to a real one.
+/// OPENAI_API_KEY switch each part to a real one. MARU_PROGRAMS names directories of other builds, old:new, from which the
+/// replicas of each service take their programs in turn.
 #[derive(Parser)]
 #[command(name = "maru-dev", version)]
 struct CommandLine {
@@ -63,6 +64,9 @@ enum Command {
     },
     /// Run all tests against throw-away parts
     Test {
+        /// On Redis as a cluster of three nodes
+        #[arg(long)]
+        redis_cluster: bool,
         /// Passed on to the test runner (after `--`), as in `-- -p auth` or `-- a_name`
         #[arg(last = true)]
         arguments: Vec<String>,
@@ -75,7 +79,8 @@ struct UpArguments {
     /// Return when everything is ready; it runs on in the background
     #[arg(long)]
     detach: bool,
-    /// More than one replica of a service, as in auth=2,ticketing=2
+    /// More than one replica of a service, as in gateway=2,auth=2,ticketing=3; a further gateway has an address of its
+    /// own
     #[arg(long, default_value = "", hide_default_value = true)]
     replicas: String,
     /// Start what is built, without building
@@ -85,6 +90,12 @@ struct UpArguments {
     /// ttft=200,itl=20,n=100
     #[arg(long)]
     scripted_llm: bool,
+    /// Start a standby of PostgreSQL too, which goes on in its place once it is promoted
+    #[arg(long)]
+    postgres_standby: bool,
+    /// Start Redis as a cluster of three nodes
+    #[arg(long)]
+    redis_cluster: bool,
     /// PostgreSQL, Redis and object storage only
     #[arg(long, hide = true)]
     parts_only: bool,
@@ -119,7 +130,7 @@ async fn dispatch(command: Command, terminal: &Terminal) -> Result<ExitCode, Fau
         Command::Reset { yes } => down::reset(&settings, yes, terminal).await,
         Command::Tokens { count } => auth_command::tokens(&settings, count).await,
         Command::Auth { arguments } => auth_command::run(&settings, &arguments).await,
-        Command::Test { arguments } => suite::run(&settings, &arguments, terminal).await,
+        Command::Test { redis_cluster, arguments } => suite::run(&settings, redis_cluster, &arguments, terminal).await,
     }
 }
 
@@ -136,6 +147,8 @@ async fn up(settings: &Settings, arguments: &UpArguments, terminal: &Terminal) -
         replicas,
         skip_build: arguments.skip_build,
         scripted_llm: arguments.scripted_llm,
+        postgres_standby: arguments.postgres_standby,
+        redis_cluster: arguments.redis_cluster,
         parts_only: arguments.parts_only,
         in_background: arguments.in_background,
     };
@@ -148,6 +161,8 @@ impl UpArguments {
         let mut all = vec!["up".to_owned(), "--in-background".to_owned(), format!("--replicas={}", self.replicas)];
         all.extend(self.skip_build.then(|| "--skip-build".to_owned()));
         all.extend(self.scripted_llm.then(|| "--scripted-llm".to_owned()));
+        all.extend(self.postgres_standby.then(|| "--postgres-standby".to_owned()));
+        all.extend(self.redis_cluster.then(|| "--redis-cluster".to_owned()));
         all.extend(self.parts_only.then(|| "--parts-only".to_owned()));
         all
     }

@@ -38,6 +38,7 @@ mod secrets;
 mod services;
 mod settings;
 mod signals;
+mod standby;
 mod state;
 mod status;
 mod suite;

@@ -8,6 +8,7 @@ use std::{
 };
 
 use tokio::try_join;
+use tokio_postgres::Client;
 
 use crate::{
     databases,
@@ -19,9 +20,10 @@ use crate::{
     ports::Ports,
     postgres::{self, Cluster, Purpose},
     progress::Progress,
-    redis,
+    redis::{self, Redis},
     secrets::Secrets,
     settings::{ObjectStore, Settings},
+    standby::{self, Standby},
     supervise::{Household, Watched},
 };
 
@@ -29,7 +31,7 @@ use crate::{
 const BUCKET: &str = "maru";
 
 /// How often a port that someone else took in the meantime is replaced by another one.
-const PORT_ATTEMPTS: usize = 3;
+pub(crate) const PORT_ATTEMPTS: usize = 3;
 
 /// What the parts are started with.
 pub(crate) struct Workshop<'a> {
@@ -45,6 +47,30 @@ pub(crate) struct Workshop<'a> {
     pub(crate) progress: &'a Progress,
     /// Kept or thrown away.
     pub(crate) purpose: Purpose,
+    /// Whether PostgreSQL has a standby.
+    pub(crate) standby: bool,
+    /// Whether Redis is a cluster.
+    pub(crate) redis_cluster: bool,
+}
+
+/// A server of PostgreSQL that lets us in.
+pub(crate) struct Served {
+    /// Its address, with the maintenance database.
+    pub(crate) url: String,
+    /// Its port.
+    pub(crate) port: u16,
+    /// Its process.
+    pub(crate) watched: Watched,
+    /// A connection to it.
+    pub(crate) client: Client,
+}
+
+/// PostgreSQL as the services see it.
+struct Database {
+    server: String,
+    /// Unless the caller brought it.
+    postgres: Option<Watched>,
+    standby: Option<Standby>,
 }
 
 /// The running parts.
@@ -53,10 +79,10 @@ pub(crate) struct Parts {
     pub(crate) server: String,
     /// PostgreSQL, unless the caller brought it.
     pub(crate) postgres: Option<Watched>,
+    /// Its standby, where one is wanted.
+    pub(crate) standby: Option<Standby>,
     /// Redis.
-    pub(crate) redis_url: String,
-    /// Redis, unless the caller brought it.
-    pub(crate) redis: Option<Watched>,
+    pub(crate) redis: Redis,
     /// Object storage.
     pub(crate) store: ObjectStore,
     /// Keeps the embedded object storage running.
@@ -75,41 +101,53 @@ impl Workshop<'_> {
         let found = packages::provide(needs, &settings.logs(), self.progress).await?;
         // Only now: installing PostgreSQL makes the user that owns the home.
         let home = if needs.postgres || needs.redis { Some(home()?) } else { None };
-        let ((server, postgres), (redis_url, redis), (store, guard)) = try_join!(
+        let (Database { server, postgres, standby }, redis, (store, guard)) = try_join!(
             self.postgres(&found.postgres, home.as_ref()),
             self.redis(found.redis.as_ref(), home.as_ref()),
             self.object_store(home.as_ref()),
         )?;
-        Ok(Parts { server, postgres, redis_url, redis, store, _store_guard: guard })
+        Ok(Parts { server, postgres, standby, redis, store, _store_guard: guard })
     }
 
-    async fn postgres(
-        &self,
-        found: &[PostgresPrograms],
-        home: Option<&Home>,
-    ) -> Result<(String, Option<Watched>), Fault> {
+    async fn postgres(&self, found: &[PostgresPrograms], home: Option<&Home>) -> Result<Database, Fault> {
         if let Some(server) = &self.settings.database_url {
+            if self.standby {
+                return Err(Fault::new("the standby needs the built-in PostgreSQL", "unset DATABASE_URL"));
+            }
             databases::create_on(server).await?;
-            return Ok((server.clone(), None));
+            return Ok(Database { server: server.clone(), postgres: None, standby: None });
         }
         let Some(home) = home else { return Err(defect("PostgreSQL has no home")) };
         self.progress.step("starting PostgreSQL");
         let cluster = Cluster::prepare(found, home, self.purpose).await?;
-        let mut port = self.with_ports(|ports| ports.pick(postgres::NAME))?;
+        if self.purpose == Purpose::Tests {
+            let Served { url, watched, .. } = self.serve(&cluster).await?;
+            return Ok(Database { server: url, postgres: Some(watched), standby: None });
+        }
+        standby::refuse_promoted(&cluster)?;
+        let Served { url, port, watched, client } = self.serve(&cluster).await?;
+        home::note_port(self.settings, port)?;
+        standby::forget(&client).await?;
+        databases::create(&client).await?;
+        if !self.standby {
+            return Ok(Database { server: url, postgres: Some(watched), standby: None });
+        }
+        let standby = standby::start(self, &cluster, port).await?;
+        let server = cluster.url_with_standby(port, standby.port);
+        Ok(Database { server, postgres: Some(watched), standby: Some(standby) })
+    }
+
+    /// Starts a server of PostgreSQL and waits until it lets us in.
+    pub(crate) async fn serve(&self, cluster: &Cluster) -> Result<Served, Fault> {
+        let mut port = self.with_ports(|ports| ports.pick(cluster.name))?;
         for _ in 0..PORT_ATTEMPTS {
             let watched = self.household.keep(cluster.program(port))?;
-            let server = cluster.url(port);
-            match postgres::ready(&watched, &server).await {
-                Ok(client) => {
-                    if self.purpose == Purpose::Development {
-                        home::note_port(self.settings, port)?;
-                        databases::create(&client).await?;
-                    }
-                    return Ok((server, Some(watched)));
-                }
+            let url = cluster.url(port);
+            match postgres::ready(&watched, &url).await {
+                Ok(client) => return Ok(Served { url, port, watched, client }),
                 Err(fault) if port_was_taken(&fault) => {
-                    self.household.dismiss(postgres::NAME).await;
-                    port = self.with_ports(|ports| ports.pick_another(postgres::NAME))?;
+                    self.household.dismiss(cluster.name).await;
+                    port = self.with_ports(|ports| ports.pick_another(cluster.name))?;
                 }
                 Err(fault) => return Err(fault),
             }
@@ -117,28 +155,15 @@ impl Workshop<'_> {
         Err(Fault::new("PostgreSQL found no free port", "end programs that hold many ports, then run this again"))
     }
 
-    async fn redis(
-        &self,
-        found: Option<&RedisProgram>,
-        home: Option<&Home>,
-    ) -> Result<(String, Option<Watched>), Fault> {
+    async fn redis(&self, found: Option<&RedisProgram>, home: Option<&Home>) -> Result<Redis, Fault> {
         if let Some(url) = &self.settings.redis_url {
-            return Ok((url.clone(), None));
+            if self.redis_cluster {
+                return Err(Fault::new("the cluster needs the built-in Redis", "unset REDIS_URL"));
+            }
+            return Ok(Redis::single(url.clone(), None));
         }
         let (Some(found), Some(home)) = (found, home) else { return Err(defect("Redis has no home")) };
-        let mut port = self.with_ports(|ports| ports.pick(redis::NAME))?;
-        for _ in 0..PORT_ATTEMPTS {
-            let watched = self.household.keep(redis::program(found, home, port)?)?;
-            match redis::ready(&watched, port).await {
-                Ok(()) => return Ok((redis::url(port), Some(watched))),
-                Err(fault) if port_was_taken(&fault) => {
-                    self.household.dismiss(redis::NAME).await;
-                    port = self.with_ports(|ports| ports.pick_another(redis::NAME))?;
-                }
-                Err(fault) => return Err(fault),
-            }
-        }
-        Err(Fault::new("Redis found no free port", "end programs that hold many ports, then run this again"))
+        redis::start(self, found, home).await
     }
 
     /// Objects of development lie in the data directory: this process writes them, as its own user.
@@ -179,7 +204,8 @@ impl Workshop<'_> {
     }
 }
 
-fn port_was_taken(fault: &Fault) -> bool {
+/// Whether a server did not start because somebody else was faster with its port.
+pub(crate) fn port_was_taken(fault: &Fault) -> bool {
     fault.evidence().iter().any(|line| line.contains("Address already in use") || line.contains("Address in use"))
 }
 

@@ -99,6 +99,21 @@ impl Ports {
 
     /// A free port for `name`, never given to anyone else of this stack.
     pub(crate) fn pick(&mut self, name: &str) -> Result<u16, Fault> {
+        self.pick_where(name, |_any| true)
+    }
+
+    /// A free port for `name` with another one at this distance behind it, which is free and nobody else's too.
+    pub(crate) fn pick_pair(&mut self, name: &str, distance: u16) -> Result<u16, Fault> {
+        let taken: BTreeSet<u16> = self.given.iter().chain(self.remembered.values()).copied().collect();
+        let port = self.pick_where(name, |port| {
+            let other = port.saturating_add(distance);
+            other < LAST && !taken.contains(&other) && is_free(other)
+        })?;
+        self.given.insert(port + distance);
+        Ok(port)
+    }
+
+    fn pick_where(&mut self, name: &str, fits: impl Fn(u16) -> bool) -> Result<u16, Fault> {
         let before = self.remembered.get(name).copied().filter(|port| (FIRST..LAST).contains(port));
         let reserved: BTreeSet<u16> = self.remembered.values().copied().collect();
         let start = secrets::random_u16()? % (LAST - FIRST);
@@ -106,7 +121,7 @@ impl Ports {
         let port = before
             .into_iter()
             .chain(fresh.filter(|port| !reserved.contains(port)))
-            .find(|port| !self.given.contains(port) && is_free(*port))
+            .find(|port| !self.given.contains(port) && fits(*port) && is_free(*port))
             .ok_or_else(|| {
                 Fault::new(format!("no port from {FIRST} to {LAST} is free"), "end programs that hold many ports")
             })?;
@@ -117,8 +132,13 @@ impl Ports {
 
     /// A port for `name` after the last one turned out to be taken by someone faster.
     pub(crate) fn pick_another(&mut self, name: &str) -> Result<u16, Fault> {
-        self.remembered.remove(name);
+        self.forget(name);
         self.pick(name)
+    }
+
+    /// Forgets the port of `name`: it turned out to be taken.
+    pub(crate) fn forget(&mut self, name: &str) {
+        self.remembered.remove(name);
     }
 
     /// Remembers the ports for the next start.
@@ -151,6 +171,15 @@ mod tests {
         let _holder = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("just proven free");
         let sentence = GatewayPort::Exactly(port).choose().expect_err("taken").to_string();
         assert!(sentence.contains(&port.to_string()) && sentence.contains("MARU_PORT=auto"), "{sentence}");
+    }
+
+    #[test]
+    fn a_pair_is_nobody_elses() {
+        let mut ports = Ports::transient();
+        let pairs = ["a", "b"].map(|name| ports.pick_pair(name, 10_000).expect("a free pair"));
+        let mut all: BTreeSet<u16> = pairs.iter().flat_map(|port| [*port, port + 10_000]).collect();
+        assert!(all.len() == 4 && all.iter().all(|port| (FIRST..LAST).contains(port)), "{all:?}");
+        assert!(all.insert(ports.pick("c").expect("a free port")));
     }
 
     #[test]

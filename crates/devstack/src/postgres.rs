@@ -4,7 +4,12 @@
 //! because a superuser without one would lend this user's rights to everyone on the machine. A development cluster is
 //! durable like a real one; the throw-away cluster of a test run trades that for speed.
 
-use std::{fs, path::PathBuf, process::Stdio, time::Duration};
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Output, Stdio},
+    time::Duration,
+};
 
 use tokio::process::Command;
 use tokio_postgres::{Client, NoTls};
@@ -18,7 +23,7 @@ use crate::{
     locate::PostgresPrograms,
     process::{self, Identity, Stop},
     program::{Environment, Program, Stage},
-    run_directory, secrets,
+    run_directory, secrets, standby,
     supervise::Watched,
     tasks,
 };
@@ -27,7 +32,7 @@ use crate::{
 pub(crate) const NAME: &str = "postgres";
 
 /// Superuser of the cluster.
-const USER: &str = "maru";
+pub(crate) const USER: &str = "maru";
 
 /// How long a start may take: a crash under load leaves a long log to replay.
 const START_LIMIT: Duration = Duration::from_secs(90);
@@ -50,6 +55,8 @@ pub(crate) enum Purpose {
 /// A cluster that is ready to be started.
 #[derive(Clone)]
 pub(crate) struct Cluster {
+    /// Name of the child.
+    pub(crate) name: &'static str,
     programs: PostgresPrograms,
     directory: PathBuf,
     account: Option<Account>,
@@ -63,7 +70,7 @@ impl Cluster {
         let directory = home.room("postgres")?;
         let made_by = fs::read_to_string(directory.join("data/PG_VERSION")).ok().and_then(|v| v.trim().parse().ok());
         let programs = choose(found, made_by, &directory)?;
-        let mut cluster = Self { programs, directory, account: home.account, purpose, password: None };
+        let mut cluster = Self { name: NAME, programs, directory, account: home.account, purpose, password: None };
         if made_by.is_none() {
             cluster.create().await?;
         }
@@ -90,6 +97,10 @@ impl Cluster {
             "log_min_error_statement=panic".to_owned(),
             "log_error_verbosity=terse".to_owned(),
         ];
+        if self.name == standby::NAME {
+            // By this name the primary knows it.
+            settings.push("cluster_name=maru_standby".to_owned());
+        }
         if self.purpose == Purpose::Tests {
             let fast = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "wal_level=minimal"];
             settings.extend(fast.map(str::to_owned));
@@ -98,8 +109,8 @@ impl Cluster {
         let mut arguments = vec!["-D".to_owned(), self.data().display().to_string()];
         arguments.extend(settings.into_iter().flat_map(|setting| ["-c".to_owned(), setting]));
         Program {
-            name: NAME.to_owned(),
-            executable: self.programs.directory.join("postgres"),
+            name: self.name.to_owned(),
+            executable: self.program_file("postgres"),
             arguments,
             environment: plain_environment(),
             directory: self.directory.clone(),
@@ -115,8 +126,48 @@ impl Cluster {
         format!("postgres://{USER}{password}@127.0.0.1:{port}/postgres")
     }
 
-    fn data(&self) -> PathBuf {
+    /// The address of this server and of its standby: whoever connects gets to the one that may be written.
+    /// The driver takes what stands in the query for a second server; libpq would take it for the only one.
+    pub(crate) fn url_with_standby(&self, port: u16, standby: u16) -> String {
+        let url = self.url(port);
+        format!("{url}?host=127.0.0.1&port={standby}&target_session_attrs=read-write")
+    }
+
+    /// The standby of this cluster, which lies inside its directory.
+    pub(crate) fn standby(&self) -> Result<Self, Fault> {
+        let directory = self.directory.join("standby");
+        files::private_directory(&directory)?;
+        account::give(&directory, self.account)?;
+        Ok(Self { name: standby::NAME, directory, ..self.clone() })
+    }
+
+    /// Where the data of its standby is, if it has one.
+    pub(crate) fn standby_data(&self) -> PathBuf {
+        self.directory.join("standby/data")
+    }
+
+    /// Where its data is.
+    pub(crate) fn data(&self) -> PathBuf {
         self.directory.join("data")
+    }
+
+    /// The superuser's password; empty where none is asked for.
+    pub(crate) fn password(&self) -> &str {
+        self.password.as_deref().unwrap_or_default()
+    }
+
+    /// One of PostgreSQL's programs.
+    pub(crate) fn program_file(&self, name: &str) -> PathBuf {
+        self.programs.directory.join(name)
+    }
+
+    /// Has a command run as the cluster's user, with nothing of this process's environment.
+    pub(crate) fn prepare_command(&self, command: &mut Command) {
+        command.current_dir(&self.directory);
+        if let Some(account) = self.account {
+            command.uid(account.uid).gid(account.gid);
+        }
+        plain_environment().apply(command);
     }
 
     fn password_file(&self) -> PathBuf {
@@ -131,7 +182,7 @@ impl Cluster {
         files::delete_directory(&self.data())?;
         files::replace(&self.password_file(), secrets::password()?.as_bytes())?;
         account::give(&self.password_file(), self.account)?;
-        let mut command = Command::new(self.programs.directory.join("initdb"));
+        let mut command = Command::new(self.program_file("initdb"));
         command.arg("-D").arg(&attempt).args(["-U", USER, "-E", "UTF8", "--no-instructions"]).args(locale());
         match self.purpose {
             Purpose::Development => {
@@ -142,26 +193,18 @@ impl Cluster {
                 command.args(["--auth=trust", "--no-sync"]);
             }
         }
-        command.current_dir(&self.directory).stdin(Stdio::null()).kill_on_drop(true);
-        if let Some(account) = self.account {
-            command.uid(account.uid).gid(account.gid);
-        }
-        plain_environment().apply(&mut command);
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        self.prepare_command(&mut command);
         let output = command.output().await.map_err(|error| Fault::io("run initdb", &error))?;
         if output.status.success() {
             return fs::rename(&attempt, self.data()).map_err(|error| Fault::io("place the new cluster", &error));
         }
-        let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        let full = text.contains("No space left on device");
-        let what = if full { "the disk is full (initdb failed)" } else { "initdb could not make a cluster" };
-        let mend =
-            if full { "free some space and run this again" } else { "see the lines above, and `maru-dev doctor`" };
-        Err(Fault::new(what, mend).with_evidence(text.lines().map(str::to_owned).collect()))
+        Err(fault_of("initdb could not make a cluster", &output))
     }
 
     /// Ends a server that still works in this directory although no record speaks of it, as after a crash in the
     /// instant between its start and its record. Nobody else can be in the directory: it is ours, and we hold the lock.
-    async fn end_orphan(&self) {
+    pub(crate) async fn end_orphan(&self) {
         let Ok(text) = fs::read_to_string(self.data().join("postmaster.pid")) else { return };
         let Some(identity) = text.lines().next().and_then(|pid| pid.trim().parse().ok()).and_then(Identity::of) else {
             return;
@@ -172,6 +215,17 @@ impl Cluster {
             run_directory::insist(&identity, Stop::Postgres).await;
         }
     }
+}
+
+/// What one of PostgreSQL's programs said when it failed.
+pub(crate) fn fault_of(what: &str, output: &Output) -> Fault {
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let fault = if text.contains("No space left on device") {
+        Fault::new(format!("the disk is full ({what})"), "free some space and run this again")
+    } else {
+        Fault::new(what, "see the lines above, and `maru-dev doctor`")
+    };
+    fault.with_evidence(text.lines().map(str::to_owned).collect())
 }
 
 /// Waits until the server lets us in.

@@ -25,6 +25,11 @@ pub(crate) async fn redis(port: u16) -> bool {
     ask(port, "PING\r\n", 7).await.is_some_and(|answer| answer == "+PONG\r\n")
 }
 
+/// The beginning of what a Redis answers to a command; `None` when it does not, or with less.
+pub(crate) async fn redis_answers(port: u16, command: &str, length: u64) -> Option<String> {
+    ask(port, &format!("{command}\r\n"), length).await
+}
+
 /// Whether a service says that it is ready.
 pub(crate) async fn is_ready(port: u16) -> bool {
     status_of(port, "/readyz").await == Some(200)

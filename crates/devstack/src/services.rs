@@ -29,6 +29,11 @@ pub(crate) const SERVICES: [&str; 5] = ["auth", "session", "ticketing", "emotion
 /// The services that call others, and sign for it.
 const CALLING: [&str; 5] = ["auth", "session", "ticketing", "emotion", "memo"];
 
+/// The name of a gateway's process, by its place among them: the first one has the name and the port that people know.
+pub(crate) fn gateway_name(place: usize) -> String {
+    if place == 0 { GATEWAY.to_owned() } else { format!("{GATEWAY}.{}", place + 1) }
+}
+
 /// The most replicas of one service that are of use on one machine.
 const MOST_REPLICAS: usize = 8;
 
@@ -37,13 +42,14 @@ const MOST_REPLICAS: usize = 8;
 pub(crate) struct Replicas(BTreeMap<String, usize>);
 
 impl Replicas {
-    /// Reads "auth=2,ticketing=2"; a service that is not named has one.
+    /// Reads "gateway=2,auth=2"; what is not named has one.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let mut counts: BTreeMap<String, usize> = SERVICES.iter().map(|name| ((*name).to_owned(), 1)).collect();
+        let all = || std::iter::once(GATEWAY).chain(SERVICES);
+        let mut counts: BTreeMap<String, usize> = all().map(|name| (name.to_owned(), 1)).collect();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let (name, count) = part.split_once('=').ok_or_else(|| format!("`{part}` is not of the form auth=2"))?;
             let Some(slot) = counts.get_mut(name.trim()) else {
-                return Err(format!("`{name}` has no replicas; these have: {}", SERVICES.join(", ")));
+                return Err(format!("there is no `{name}`; there are: {}", all().collect::<Vec<_>>().join(", ")));
             };
             *slot = match count.trim().parse() {
                 Ok(count) if (1..=MOST_REPLICAS).contains(&count) => count,
@@ -53,7 +59,7 @@ impl Replicas {
         Ok(Self(counts))
     }
 
-    /// The replicas of a service.
+    /// The replicas of a service, or of the gateway.
     pub(crate) fn of(&self, service: &str) -> usize {
         self.0.get(service).copied().unwrap_or(1)
     }
@@ -85,10 +91,12 @@ pub(crate) struct Surroundings {
 pub(crate) struct Address<'a> {
     /// Its port.
     pub(crate) port: u16,
-    /// The gateway's second port.
+    /// A gateway's second port.
     pub(crate) admin: Option<u16>,
     /// Where the services are.
     pub(crate) services: &'a BTreeMap<String, Vec<String>>,
+    /// Where the gateways are.
+    pub(crate) gateways: &'a [String],
 }
 
 impl Surroundings {
@@ -157,8 +165,8 @@ impl Surroundings {
                 set.to("S3_ENDPOINT", &self.store.endpoint);
                 set.to("S3_BUCKET", &self.store.bucket);
                 set.to("S3_REGION", &self.store.region);
-                set.to("S3_ACCESS_KEY_ID", &self.store.access_key_id);
-                set.to("S3_SECRET_ACCESS_KEY", &self.store.secret_access_key);
+                set.to("S3_ACCESS_KEY", &self.store.access_key_id);
+                set.to("S3_SECRET_KEY", &self.store.secret_access_key);
             }
             _ => {}
         }
@@ -170,9 +178,11 @@ impl Surroundings {
         // One process of each service stands for many, and whoever tries a storm here wants to see it served.
         set.unless_given("MAX_IN_FLIGHT", "4096");
         set.unless_given("MAX_IN_FLIGHT_PER_ADDRESS", "4096");
-        // The same page under both names of this machine.
-        let by_name = self.gateway_url.replace("127.0.0.1", "localhost");
-        set.unless_given("ALLOWED_ORIGINS", &format!("{},{by_name}", self.gateway_url));
+        // The same page at every gateway, under both names of this machine.
+        let gateways = address.map_or(std::slice::from_ref(&self.gateway_url), |address| address.gateways);
+        let origins: Vec<String> =
+            gateways.iter().flat_map(|url| [url.clone(), url.replace("127.0.0.1", "localhost")]).collect();
+        set.unless_given("ALLOWED_ORIGINS", &origins.join(","));
         if let Some(admin) = address.and_then(|address| address.admin) {
             set.to("ADMIN_PORT", &admin.to_string());
         }
@@ -208,18 +218,26 @@ pub(crate) fn executable(settings: &Settings, service: &str) -> PathBuf {
     settings.program.with_file_name(format!("maru-{service}"))
 }
 
+/// The program that a process of a service runs, by the number behind its name: several directories of programs are several
+/// releases beside each other.
+fn served_by(directories: &[PathBuf], service: &str, name: &str) -> Option<PathBuf> {
+    let number: usize = name.rsplit_once('.').and_then(|(_, number)| number.parse().ok()).unwrap_or(1);
+    let place = number.saturating_sub(1).checked_rem(directories.len())?;
+    Some(directories.get(place)?.join(format!("maru-{service}")))
+}
+
 /// A fault that names every service that is not built.
 pub(crate) fn require_built(settings: &Settings) -> Result<(), Fault> {
-    let all = std::iter::once(GATEWAY).chain(SERVICES);
-    let missing: Vec<String> = all
-        .filter(|service| !locate::is_executable(&executable(settings, service)))
-        .map(|service| format!("maru-{service}"))
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
+    let own = settings.program.parent().unwrap_or(Path::new("")).to_path_buf();
+    for place in std::iter::once(&own).chain(&settings.programs) {
+        let programs = std::iter::once(GATEWAY).chain(SERVICES).map(|service| format!("maru-{service}"));
+        let missing: Vec<String> = programs.filter(|name| !locate::is_executable(&place.join(name))).collect();
+        if !missing.is_empty() {
+            let what = format!("not built: {} (looked in {})", missing.join(", "), place.display());
+            return Err(Fault::new(what, "run `cargo build --workspace`"));
+        }
     }
-    let place = settings.program.parent().unwrap_or(Path::new("")).display().to_string();
-    Err(Fault::new(format!("not built: {} (looked in {place})", missing.join(", ")), "run `cargo build --workspace`"))
+    Ok(())
 }
 
 /// A service as a child.
@@ -230,9 +248,10 @@ pub(crate) fn program(
     name: String,
     address: Address<'_>,
 ) -> Program {
+    let executable = served_by(&settings.programs, service, &name).unwrap_or_else(|| executable(settings, service));
     Program {
         name,
-        executable: executable(settings, service),
+        executable,
         arguments: vec!["serve".to_owned()],
         environment: around.environment_of(service, Some(address)),
         directory: settings.root.clone(),
@@ -253,12 +272,27 @@ mod tests {
 
     #[test]
     fn replicas_are_read_by_name() {
-        let replicas = Replicas::parse("auth=2, ticketing=3").expect("well formed");
-        assert_eq!((replicas.of("auth"), replicas.of("ticketing"), replicas.of("memo")), (2, 3, 1));
+        let replicas = Replicas::parse("gateway=2,auth=2, ticketing=3").expect("well formed");
+        assert_eq!(["gateway", "auth", "ticketing", "memo"].map(|name| replicas.of(name)), [2, 2, 3, 1]);
         assert_eq!(Replicas::parse("").expect("nothing asked").of("auth"), 1);
-        for wrong in ["auth", "auth=0", "auth=9", "auth=x", "gateway=2", "nobody=1"] {
+        for wrong in ["auth", "auth=0", "auth=9", "auth=x", "gateway=0", "nobody=1"] {
             assert!(Replicas::parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_first_gateway_has_the_name_that_people_know() {
+        assert_eq!([0, 1, 2].map(gateway_name), ["gateway", "gateway.2", "gateway.3"]);
+    }
+
+    #[test]
+    fn replicas_take_their_programs_in_turn() {
+        let directories = ["/old", "/new"].map(PathBuf::from);
+        let by = |name: &str| served_by(&directories, "auth", name);
+        let [old, new] = ["/old/maru-auth", "/new/maru-auth"].map(|file| Some(PathBuf::from(file)));
+        assert_eq!(["auth.1", "auth.2", "auth.3"].map(by), [old.clone(), new, old]);
+        assert_eq!(served_by(&directories, GATEWAY, GATEWAY), Some("/old/maru-gateway".into()));
+        assert_eq!(served_by(&[], "auth", "auth.1"), None);
     }
 
     #[test]
@@ -288,12 +322,16 @@ mod tests {
             changes.iter().any(|(name, value)| name == key && value.is_some())
         };
         let services = BTreeMap::from([("auth".to_owned(), vec!["http://a".to_owned(), "http://b".to_owned()])]);
-        let gateway = keys(GATEWAY, Some(Address { port: 8080, admin: Some(9090), services: &services }));
+        let gateways = ["http://127.0.0.1:8080", "http://127.0.0.1:20001"].map(str::to_owned);
+        let address = Address { port: 8080, admin: Some(9090), services: &services, gateways: &gateways };
+        let gateway = keys(GATEWAY, Some(address));
+        let origins = "http://127.0.0.1:8080,http://localhost:8080,http://127.0.0.1:20001,http://localhost:20001";
+        assert!(gateway.contains(&("ALLOWED_ORIGINS".to_owned(), Some(origins.to_owned()))));
         assert!(gateway.contains(&("AUTH_URLS".to_owned(), Some("http://a,http://b".to_owned()))));
         assert!(has(&gateway, "INTERNAL_SIGNING_KEY") && has(&gateway, "JWT_SECRET") && has(&gateway, "ADMIN_PORT"));
         assert!(!has(&gateway, "DATABASE_URL"));
         let memo = keys("memo", None);
-        assert!(has(&memo, "S3_SECRET_ACCESS_KEY") && has(&memo, "INTERNAL_PUBLIC_KEYS"));
+        assert!(has(&memo, "S3_SECRET_KEY") && has(&memo, "INTERNAL_PUBLIC_KEYS"));
         assert!(has(&memo, "INTERNAL_SIGNING_KEY") && !has(&memo, "JWT_SECRET") && !has(&memo, "PORT"));
         assert!(memo.contains(&("DATABASE_URL_FILE".to_owned(), None)));
         let session = keys("session", None);
@@ -306,7 +344,7 @@ mod tests {
         assert!(has(&emotion, "OPENAI_API_KEY") && !has(&memo, "OPENAI_API_KEY"));
         assert!(has(&emotion, "EMOTION_MASTER_KEY") && has(&emotion, "INTERNAL_SIGNING_KEY"));
         assert!(!has(&session, "EMOTION_MASTER_KEY") && !has(&memo, "EMOTION_MASTER_KEY"));
-        let auth = keys("auth", Some(Address { port: 1, admin: None, services: &services }));
+        let auth = keys("auth", Some(Address { port: 1, admin: None, ..address }));
         assert!(has(&auth, "JWT_SECRET") && has(&auth, "INTERNAL_SIGNING_KEY") && has(&auth, "AUTH_URLS"));
         assert!(auth.contains(&("MAIL_URL".to_owned(), Some("file:///tmp/mail/".to_owned()))));
         assert!(auth.contains(&("INTERNAL_SIGNING_KID".to_owned(), Some("auth.1".to_owned()))));

@@ -40,6 +40,9 @@ pub(crate) struct Settings {
     pub(crate) data: PathBuf,
     /// This executable. Asked for at the start: a build may replace the file later.
     pub(crate) program: PathBuf,
+    /// Where the programs that serve lie, when they are not those beside this one: the first replica of each service runs
+    /// from the first directory, the second from the second, and so on in turn.
+    pub(crate) programs: Vec<PathBuf>,
     /// `MARU_ENV` of the services.
     pub(crate) environment: String,
     /// The one address that people use.
@@ -52,6 +55,8 @@ pub(crate) struct Settings {
     pub(crate) redis_url: Option<String>,
     /// An object store of the caller.
     pub(crate) object_store: Option<ObjectStore>,
+    /// An object store with a bucket that the tests may do with as they please.
+    pub(crate) test_object_store: Option<ObjectStore>,
     /// Whether the emotion service answers without a model.
     pub(crate) offline_llm: bool,
 }
@@ -67,12 +72,14 @@ impl Settings {
             data,
             root,
             program,
+            programs: variable("MARU_PROGRAMS").iter().flat_map(env::split_paths).map(|path| here.join(path)).collect(),
             environment: variable("MARU_ENV").unwrap_or_else(|| DEVELOPMENT.to_owned()),
             gateway_port: GatewayPort::parse(variable("MARU_PORT").as_deref())?,
             pg_bin: variable("PG_BIN").map(PathBuf::from),
             database_url: variable("DATABASE_URL"),
             redis_url: variable("REDIS_URL"),
-            object_store: object_store(&|key| variable(key))?,
+            object_store: object_store("", &|key| variable(key))?,
+            test_object_store: object_store("MARU_TEST_", &|key| variable(key))?,
             offline_llm: variable("OPENAI_API_KEY").or_else(|| variable("OPENAI_API_KEY_FILE")).is_none(),
         })
     }
@@ -118,14 +125,15 @@ fn checkout_above(start: &Path) -> Option<PathBuf> {
     start.ancestors().find(|candidate| candidate.join("crates/devstack/Cargo.toml").is_file()).map(Path::to_path_buf)
 }
 
-fn object_store(read: &dyn Fn(&str) -> Option<String>) -> Result<Option<ObjectStore>, Fault> {
+fn object_store(prefix: &str, read: &dyn Fn(&str) -> Option<String>) -> Result<Option<ObjectStore>, Fault> {
+    let read = |key: &str| read(&format!("{prefix}{key}"));
     let Some(endpoint) = read("S3_ENDPOINT") else { return Ok(None) };
-    let keys = ["S3_BUCKET", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"];
+    let keys = ["S3_BUCKET", "S3_ACCESS_KEY", "S3_SECRET_KEY"];
     let [Some(bucket), Some(access_key_id), Some(secret_access_key)] = keys.map(read) else {
-        let missing: Vec<&str> = keys.into_iter().filter(|key| read(key).is_none()).collect();
+        let missing = keys.into_iter().filter(|key| read(key).is_none()).map(|key| format!("{prefix}{key}"));
         return Err(Fault::new(
-            format!("S3_ENDPOINT is set but {} is not", missing.join(", ")),
-            "set it too, or unset S3_ENDPOINT to use the built-in object storage",
+            format!("{prefix}S3_ENDPOINT is set but {} is not", missing.collect::<Vec<_>>().join(", ")),
+            format!("set it too, or unset {prefix}S3_ENDPOINT to use the built-in object storage"),
         ));
     };
     let region = read("S3_REGION").unwrap_or_else(|| "auto".to_owned());
@@ -138,11 +146,16 @@ mod tests {
 
     #[test]
     fn a_foreign_object_store_needs_its_bucket_and_keys() {
-        let fault = object_store(&|key| (key == "S3_ENDPOINT" || key == "S3_BUCKET").then(|| "x".to_owned()))
-            .err()
-            .expect("the keys are missing");
-        assert_eq!(fault.what(), "S3_ENDPOINT is set but S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY is not");
-        assert!(object_store(&|_| None).is_ok_and(|store| store.is_none()));
+        let given = |key: &str| key.ends_with("S3_ENDPOINT") || key.ends_with("S3_BUCKET");
+        for prefix in ["", "MARU_TEST_"] {
+            let store = object_store(prefix, &|key| given(key).then(|| "x".to_owned()));
+            let fault = store.err().expect("the keys are missing");
+            let missing = format!("{prefix}S3_ACCESS_KEY, {prefix}S3_SECRET_KEY");
+            assert_eq!(fault.what(), format!("{prefix}S3_ENDPOINT is set but {missing} is not"));
+        }
+        assert!(object_store("", &|_| None).is_ok_and(|store| store.is_none()));
+        let ours = object_store("MARU_TEST_", &|key| key.starts_with("S3_").then(|| "x".to_owned()));
+        assert!(ours.is_ok_and(|store| store.is_none()), "the caller's own is never the tests'");
     }
 
     #[test]

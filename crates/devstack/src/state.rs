@@ -24,12 +24,19 @@ pub(crate) struct State {
     pub(crate) environment: String,
     /// The address people use.
     pub(crate) gateway_url: String,
-    /// The gateway's probes and metrics.
-    pub(crate) gateway_admin_url: String,
+    /// Every gateway's address; the first is the one people use.
+    #[serde(default)]
+    pub(crate) gateway_urls: Vec<String>,
+    /// Every gateway's probes and metrics, in the same order.
+    #[serde(default)]
+    pub(crate) gateway_admin_urls: Vec<String>,
     /// Every replica's address, by service.
     pub(crate) services: BTreeMap<String, Vec<String>>,
     /// Every service's database.
     pub(crate) database_urls: BTreeMap<String, String>,
+    /// The standby of PostgreSQL, where there is one.
+    #[serde(default)]
+    pub(crate) postgres_standby_url: Option<String>,
     /// Redis.
     pub(crate) redis_url: String,
     /// Object storage.
@@ -62,8 +69,14 @@ pub(crate) struct Pids {
     pub(crate) maru_dev: u32,
     /// PostgreSQL, unless the caller brought it.
     pub(crate) postgres: Option<u32>,
+    /// Its standby, where there is one.
+    #[serde(default)]
+    pub(crate) postgres_standby: Option<u32>,
     /// Redis, unless the caller brought it.
     pub(crate) redis: Option<u32>,
+    /// The nodes of Redis, where it is a cluster.
+    #[serde(default)]
+    pub(crate) redis_nodes: Vec<u32>,
     /// The gateway and the services, by name, one per replica.
     #[serde(flatten)]
     pub(crate) services: BTreeMap<String, Vec<u32>>,

@@ -8,7 +8,8 @@ use url::Url;
 use crate::{
     databases::host_and_port,
     fault::Fault,
-    probe,
+    probe, redis,
+    services::{GATEWAY, gateway_name},
     settings::Settings,
     state::{self, State},
     terminal::Terminal,
@@ -61,21 +62,35 @@ fn show(state: &State, rows: &[Row], terminal: &Terminal) {
 
 async fn ask(state: &State) -> Vec<Row> {
     let database = state.database_urls.values().next().map(String::as_str).unwrap_or_default();
-    let mut rows = vec![
-        listening("postgres", database, 5432, state.pids.postgres).await,
-        listening("redis", &state.redis_url, 6379, state.pids.redis).await,
-        listening("s3", &state.s3.endpoint, 443, None).await,
-    ];
+    let mut rows = vec![listening("postgres", database, 5432, state.pids.postgres).await];
+    if let Some(standby) = &state.postgres_standby_url {
+        rows.push(listening("standby", standby, 5432, state.pids.postgres_standby).await);
+    }
+    rows.extend(redis_servers(state).await);
+    rows.push(listening("s3", &state.s3.endpoint, 443, None).await);
     for (service, urls) in &state.services {
         for (place, url) in urls.iter().enumerate() {
             let pid = pid_of(state, service, place);
             rows.push(Row { name: format!("{service}.{}", place + 1), ..answering(url, url, pid).await });
         }
     }
-    if !state.services.is_empty() {
-        let pid = pid_of(state, "gateway", 0);
-        let row = answering(&state.gateway_admin_url, &state.gateway_url, pid).await;
-        rows.push(Row { name: "gateway".to_owned(), ..row });
+    for (place, (url, admin)) in state.gateway_urls.iter().zip(&state.gateway_admin_urls).enumerate() {
+        let row = answering(admin, url, pid_of(state, GATEWAY, place)).await;
+        rows.push(Row { name: gateway_name(place), ..row });
+    }
+    rows
+}
+
+async fn redis_servers(state: &State) -> Vec<Row> {
+    let mut rows = Vec::new();
+    match &redis::servers(&state.redis_url)[..] {
+        [one] => rows.push(listening(redis::NAME, one, 6379, state.pids.redis).await),
+        several => {
+            for (place, node) in several.iter().enumerate() {
+                let pid = state.pids.redis_nodes.get(place).copied();
+                rows.push(listening(&format!("{}.{}", redis::NAME, place + 1), node, 6379, pid).await);
+            }
+        }
     }
     rows
 }

@@ -1,7 +1,8 @@
 //! `maru-dev test`: every test against real, throw-away parts.
 //!
 //! PostgreSQL (without durability, in memory where there is room), Redis and object storage are started for this run
-//! only; the tests find them through `MARU_TEST_*`. Whatever happens, including Ctrl-C, they end with the run.
+//! only; the tests find them through `MARU_TEST_*`. Whatever happens, including Ctrl-C, they end with the run. With
+//! `MARU_TEST_S3_ENDPOINT` and its keys set, the tests meet that object storage instead of the built-in one.
 
 use std::{
     os::unix::process::ExitStatusExt,
@@ -32,16 +33,23 @@ use crate::{
 const INTERRUPTED: u8 = 130;
 
 /// Runs the tests with these further arguments for their runner, and passes its exit code on.
-pub(crate) async fn run(settings: &Settings, arguments: &[String], terminal: &Terminal) -> Result<ExitCode, Fault> {
-    // Tests never see a server of the caller: they make and drop databases.
-    let settings = Settings { database_url: None, redis_url: None, object_store: None, ..settings.clone() };
+pub(crate) async fn run(
+    settings: &Settings,
+    redis_cluster: bool,
+    arguments: &[String],
+    terminal: &Terminal,
+) -> Result<ExitCode, Fault> {
+    // Tests never see a server of the caller: they make and drop databases, and sweep buckets. An object store that is
+    // named as theirs is another matter.
+    let object_store = settings.test_object_store.clone();
+    let settings = Settings { database_url: None, redis_url: None, object_store, ..settings.clone() };
     let interrupts = Interrupts::listen()?;
     run_directory::reap(&settings.run()).await?;
     let name = format!("test-{}", std::process::id());
     let records = RunDirectory::open(&settings.run(), &name)?;
     let household = Household::new(records, terminal, settings.logs().join("test"), interrupts.kill.clone());
     let started = tokio::select! {
-        started = Box::pin(start(&settings, &household, terminal, &name)) => Some(started),
+        started = Box::pin(start(&settings, redis_cluster, &household, terminal, &name)) => Some(started),
         () = interrupts.stop.cancelled() => None,
     };
     let outcome = match started {
@@ -55,12 +63,26 @@ pub(crate) async fn run(settings: &Settings, arguments: &[String], terminal: &Te
     Ok(outcome)
 }
 
-async fn start(settings: &Settings, household: &Household, terminal: &Terminal, name: &str) -> Result<Parts, Fault> {
+async fn start(
+    settings: &Settings,
+    redis_cluster: bool,
+    household: &Household,
+    terminal: &Terminal,
+    name: &str,
+) -> Result<Parts, Fault> {
     let progress = Progress::begin(terminal);
     let secrets = Secrets::make()?;
     let ports = Mutex::new(Ports::transient());
-    let purpose = Purpose::Tests;
-    let workshop = Workshop { settings, household, ports: &ports, secrets: &secrets, progress: &progress, purpose };
+    let workshop = Workshop {
+        settings,
+        household,
+        ports: &ports,
+        secrets: &secrets,
+        progress: &progress,
+        purpose: Purpose::Tests,
+        standby: false,
+        redis_cluster,
+    };
     workshop
         .start(|| {
             let home = Home::passing(settings, name)?;
@@ -109,16 +131,17 @@ fn runner(arguments: &[String]) -> Result<Command, Fault> {
     Ok(command)
 }
 
-fn variables(parts: &Parts) -> [(&'static str, &str); 7] {
-    let store = &parts.store;
+fn variables(parts: &Parts) -> [(&'static str, &str); 8] {
+    let (store, redis) = (&parts.store, &parts.redis);
     [
         ("MARU_TEST_DATABASE_URL", &parts.server),
-        ("MARU_TEST_REDIS_URL", &parts.redis_url),
+        ("MARU_TEST_REDIS_URL", &redis.url),
+        ("MARU_TEST_SINGLE_REDIS_URL", redis.single_url.as_deref().unwrap_or_default()),
         ("MARU_TEST_S3_ENDPOINT", &store.endpoint),
         ("MARU_TEST_S3_BUCKET", &store.bucket),
         ("MARU_TEST_S3_REGION", &store.region),
-        ("MARU_TEST_S3_ACCESS_KEY_ID", &store.access_key_id),
-        ("MARU_TEST_S3_SECRET_ACCESS_KEY", &store.secret_access_key),
+        ("MARU_TEST_S3_ACCESS_KEY", &store.access_key_id),
+        ("MARU_TEST_S3_SECRET_KEY", &store.secret_access_key),
     ]
 }
 

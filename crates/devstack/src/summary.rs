@@ -23,8 +23,9 @@ fn lines(state: &State, took: Duration, detached: bool) -> Vec<String> {
         format!("  Start page    {url}/"),
         format!("  API           {url}/docs"),
         format!("  Health        {url}/health"),
-        String::new(),
     ];
+    lines.extend(state.gateway_urls.iter().skip(1).map(|other| format!("  Also at       {other}/")));
+    lines.push(String::new());
     if let Some(first) = state.demo_logins.first() {
         lines.push(format!("  Demo logins   all with the password {}", first.password()));
         lines.extend(state.demo_logins.iter().map(|login| {

@@ -50,6 +50,10 @@ pub(crate) struct Options {
     pub(crate) skip_build: bool,
     /// Whether to start a model that follows scripts.
     pub(crate) scripted_llm: bool,
+    /// Whether PostgreSQL has a standby.
+    pub(crate) postgres_standby: bool,
+    /// Whether Redis is a cluster.
+    pub(crate) redis_cluster: bool,
     /// Whether to start PostgreSQL, Redis and object storage only.
     pub(crate) parts_only: bool,
     /// Whether nobody watches: lines of the services go to their files only.
@@ -129,9 +133,16 @@ async fn start(
     let progress = Progress::begin(terminal);
     let secrets = Secrets::load_or_make(&settings.data.join("secrets.json"))?;
     let kept_ports = Mutex::new(state::ports(settings));
-    let purpose = Purpose::Development;
-    let workshop =
-        Workshop { settings, household, ports: &kept_ports, secrets: &secrets, progress: &progress, purpose };
+    let workshop = Workshop {
+        settings,
+        household,
+        ports: &kept_ports,
+        secrets: &secrets,
+        progress: &progress,
+        purpose: Purpose::Development,
+        standby: options.postgres_standby,
+        redis_cluster: options.redis_cluster,
+    };
     let built = async {
         if options.parts_only {
             return Ok(());
@@ -146,7 +157,7 @@ async fn start(
     let around = Surroundings {
         environment: settings.environment.clone(),
         database_urls: services::database_urls(&parts.server)?,
-        redis_url: parts.redis_url.clone(),
+        redis_url: parts.redis.url.clone(),
         store: parts.store.clone(),
         gateway_url: format!("http://127.0.0.1:{port}"),
         mail: settings.mail(),
@@ -163,9 +174,11 @@ async fn start(
     let state = State {
         environment: around.environment,
         gateway_url: around.gateway_url,
-        gateway_admin_url: url(addresses.admin),
+        gateway_urls: addresses.gateways,
+        gateway_admin_urls: addresses.admins,
         services: addresses.services,
         database_urls: around.database_urls,
+        postgres_standby_url: parts.standby.as_ref().map(|standby| standby.url.clone()),
         redis_url: around.redis_url,
         s3: around.store,
         demo_logins: State::demo_logins_of(settings),
@@ -209,7 +222,42 @@ async fn run_command(settings: &Settings, around: &Surroundings, service: &str, 
 #[derive(Default)]
 struct Addresses {
     services: BTreeMap<String, Vec<String>>,
-    admin: u16,
+    gateways: Vec<String>,
+    /// The gateways' probes and metrics.
+    admins: Vec<String>,
+}
+
+/// A process of a service.
+struct Replica {
+    service: &'static str,
+    name: String,
+    port: u16,
+    admin: Option<u16>,
+}
+
+/// Gives everybody a port, before anybody starts: services call each other. The first gateway has the one that people
+/// know.
+fn place(replicas: &Replicas, workshop: &Workshop<'_>, port: u16) -> Result<(Addresses, Vec<Replica>), Fault> {
+    let pick = |name: &str| workshop.with_ports(|ports| ports.pick(name));
+    let mut addresses = Addresses::default();
+    let mut all = Vec::new();
+    for service in SERVICES {
+        for number in 1..=replicas.of(service) {
+            let name = format!("{service}.{number}");
+            let port = pick(&name)?;
+            addresses.services.entry(service.to_owned()).or_default().push(url(port));
+            all.push(Replica { service, name, port, admin: None });
+        }
+    }
+    for place in 0..replicas.of(GATEWAY) {
+        let name = services::gateway_name(place);
+        let port = if place == 0 { port } else { pick(&name)? };
+        let admin = pick(&name.replacen(GATEWAY, "gateway-admin", 1))?;
+        addresses.gateways.push(url(port));
+        addresses.admins.push(url(admin));
+        all.push(Replica { service: GATEWAY, name, port, admin: Some(admin) });
+    }
+    Ok((addresses, all))
 }
 
 async fn start_services(
@@ -220,31 +268,15 @@ async fn start_services(
     port: u16,
 ) -> Result<(Addresses, BTreeMap<String, Vec<Watched>>), Fault> {
     workshop.progress.step("starting the services");
-    let mut addresses = Addresses::default();
+    let (addresses, replicas) = place(&options.replicas, workshop, port)?;
     let mut processes: BTreeMap<String, Vec<Watched>> = BTreeMap::new();
     let mut waiting = Vec::new();
-    // All addresses first: services call each other.
-    let mut replicas = Vec::new();
-    for service in SERVICES {
-        for number in 1..=options.replicas.of(service) {
-            let name = format!("{service}.{number}");
-            let port = workshop.with_ports(|ports| ports.pick(&name))?;
-            addresses.services.entry(service.to_owned()).or_default().push(url(port));
-            replicas.push((service, name, port));
-        }
-    }
-    for (service, name, port) in replicas {
-        let address = Address { port, admin: None, services: &addresses.services };
+    for Replica { service, name, port, admin } in replicas {
+        let address = Address { port, admin, services: &addresses.services, gateways: &addresses.gateways };
         let watched = workshop.household.keep(services::program(settings, around, service, name, address))?;
         processes.entry(service.to_owned()).or_default().push(watched.clone());
-        waiting.push((watched, port));
+        waiting.push((watched, admin.unwrap_or(port)));
     }
-    addresses.admin = workshop.with_ports(|ports| ports.pick("gateway-admin"))?;
-    let address = Address { port, admin: Some(addresses.admin), services: &addresses.services };
-    let program = services::program(settings, around, GATEWAY, GATEWAY.to_owned(), address);
-    let gateway = workshop.household.keep(program)?;
-    processes.entry(GATEWAY.to_owned()).or_default().push(gateway.clone());
-    waiting.push((gateway, addresses.admin));
     wait_until_ready(waiting, workshop.progress).await?;
     Ok((addresses, processes))
 }
@@ -280,7 +312,9 @@ fn pids(parts: &Parts, processes: &BTreeMap<String, Vec<Watched>>) -> Pids {
     Pids {
         maru_dev: std::process::id(),
         postgres: parts.postgres.as_ref().and_then(Watched::pid),
-        redis: parts.redis.as_ref().and_then(Watched::pid),
+        postgres_standby: parts.standby.as_ref().and_then(|standby| standby.watched.pid()),
+        redis: parts.redis.server.as_ref().and_then(Watched::pid),
+        redis_nodes: of(&parts.redis.nodes),
         services: processes.iter().map(|(name, all)| (name.clone(), of(all))).collect(),
     }
 }

@@ -1,7 +1,8 @@
-//! `maru-auth`'s own commands: roles and the audit chain for operators; demo accounts and tokens for development
+//! `maru-auth`'s own commands: roles, erasures and the audit chain for operators; demo accounts and tokens for development
 //! machines, which refuse to run anywhere else.
 
 mod audit;
+mod erase;
 mod grant;
 mod seed;
 mod tokens;
@@ -9,6 +10,7 @@ mod tokens;
 use chassis::problem::Outcome;
 use clap::{Subcommand, ValueEnum};
 use domain::principal::Role;
+use uuid::Uuid;
 
 use crate::app::App;
 
@@ -23,6 +25,13 @@ pub enum Command {
         /// The role.
         #[arg(long, value_enum)]
         role: RoleName,
+    },
+    /// Erases accounts in every service, as their owners would, and prints the receipt of each: for who was erased before
+    /// and came back with a backup
+    Erase {
+        /// The account's id; may be given more than once.
+        #[arg(long, required = true)]
+        user: Vec<Uuid>,
     },
     /// Reads the audit log
     Audit {
@@ -76,6 +85,7 @@ impl From<RoleName> for Role {
 pub async fn run(app: App, command: Command) -> Outcome<()> {
     match command {
         Command::Grant { email, role } => grant::run(&app, &email, role.into()).await,
+        Command::Erase { user } => erase::run(&app, &user, &mut std::io::stdout().lock()).await,
         Command::Audit { what: AuditCommand::Verify } => audit::run(&app, &mut std::io::stdout().lock()).await,
         Command::Seed => {
             app.ground.config.only_in_development()?;

@@ -1,4 +1,4 @@
-//! `DELETE /user/me`.
+//! `DELETE /user/me`, and the same on an operator's word.
 
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use chassis::{
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use domain::{
     fault::{Fault, Kind, common},
+    ids::UserId,
     principal::{Principal, Service},
 };
 use secrecy::SecretString;
@@ -22,7 +23,7 @@ use uuid::Uuid;
 
 use super::{receipt::ReceiptView, store};
 use crate::{
-    account::store as accounts,
+    account::store::{self as accounts, User},
     app::App,
     audit::{self, Entry, chain},
     login::{
@@ -92,11 +93,34 @@ pub async fn erase(
     prove(&app, person.0, body.0.password).await?;
     let receipt_id = random_id()?;
     let mut conn = app.ground.pg.conn().await?;
-    conn.transaction(async |conn| end_account(&app, conn, person.0, receipt_id, &visitor).await).await?;
+    conn.transaction(async |conn| {
+        // Somebody may have been faster, or have ended this login since it was asked for its password. The account is
+        // locked before its logins, in the order of everybody else who changes both.
+        accounts::lock(conn, person.0.user_id).await?.ok_or(common::INVALID_TOKEN)?;
+        let user = accounts::find_by_login(conn, person.0).await?.ok_or(common::INVALID_TOKEN)?;
+        end_account(&app, conn, &user, receipt_id, &visitor).await
+    })
+    .await?;
     app.outbox.wake();
     let receipt = ReceiptView::find(&mut conn, receipt_id).await?;
     let [access, refresh] = cookies::cleared(&app.config);
     Ok(HttpResponse::Accepted().cookie(access).cookie(refresh).json(receipt))
+}
+
+/// Erases an account as its owner would; returns the receipt's id.
+///
+/// # Errors
+/// Returns a problem when there is no such account.
+pub async fn erase_for_operator(app: &App, user_id: UserId) -> Outcome<Uuid> {
+    let receipt_id = random_id()?;
+    let mut conn = app.ground.pg.conn().await?;
+    conn.transaction(async |conn| {
+        let found = accounts::lock(conn, user_id).await?;
+        let user = found.ok_or_else(|| Problem::unexpected("there is no account of this id"))?;
+        end_account(app, conn, &user, receipt_id, &Visitor::default()).await
+    })
+    .await?;
+    Ok(receipt_id)
 }
 
 async fn prove(app: &App, principal: Principal, password: Option<SecretString>) -> Outcome<()> {
@@ -112,23 +136,19 @@ async fn prove(app: &App, principal: Principal, password: Option<SecretString>) 
     Ok(())
 }
 
-/// Ends an account and writes down what is left to do; all of it or nothing.
+/// Ends an account that is locked, and writes down what is left to do; all of it or nothing.
 async fn end_account(
     app: &App,
     conn: &mut AsyncPgConnection,
-    principal: Principal,
+    user: &User,
     receipt_id: Uuid,
     visitor: &Visitor,
 ) -> Outcome<()> {
     let now = app.ground.clock.now();
-    let user_id = principal.user_id;
-    // Somebody may have been faster, or have ended this login since it was asked for its password. The account is locked
-    // before its logins, in the order of everybody else who changes both.
-    accounts::lock(conn, user_id).await?.ok_or(common::INVALID_TOKEN)?;
-    let user = accounts::find_by_login(conn, principal).await?.ok_or(common::INVALID_TOKEN)?;
+    let user_id = UserId(user.id);
     let ended = logins::end(conn, user_id, Which::All, "account_erased", now).await?;
     let logins = end::announce(app, conn, ended, now).await?;
-    mail::notify(app, conn, &user, Notice::AccountErased).await?;
+    mail::notify(app, conn, user, Notice::AccountErased).await?;
     audit::record(app, conn, Entry::of(user.id, "account_erased").with("receipt_id", receipt_id).from(visitor)).await?;
     chain::forget_person(conn, user.id).await?;
     accounts::delete(conn, user_id).await?;

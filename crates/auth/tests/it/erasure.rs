@@ -11,7 +11,7 @@ use testkit::{Answer, Stage, TestApp, TestClient, eventually};
 
 use crate::{
     PASSWORD,
-    outside::{count, dump, hurry},
+    outside::{count, dump, hurry, run},
     principal, register,
     rooms::{Call, Reply, Rooms},
     start_with,
@@ -88,6 +88,24 @@ async fn an_account_ends_at_once_and_every_service_is_told() {
     // The address is free, for an account that has nothing to do with the one before.
     let (_, new) = register(&stage, &app, "kim@example.com").await;
     assert_ne!(new.text("/id"), made.text("/id"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_erases_as_the_owner_would_and_once() {
+    let (rooms, stage, app) = scene().await;
+    let (kim, _) = register(&stage, &app, "kim@example.com").await;
+    let (lee, _) = register(&stage, &app, "lee@example.com").await;
+    let id = kim.user_id.to_string();
+    let (well, said) = run(&stage, "production", &["erase", "--user", &id]).await;
+    assert!(well, "{said}");
+    kim.get("/user/me").await.assert_problem(401, "invalid_token");
+    lee.get("/user/me").await.assert_status(200);
+    let receipt = said.lines().find_map(|line| line.strip_prefix(&id)).unwrap().trim();
+    finished(&stage, &app, receipt).await;
+    let path = format!("/internal/users/{id}");
+    assert!(rooms.all.iter().all(|room| room.calls().iter().map(|call| &call.path).eq([&path])));
+    let (well, said) = run(&stage, "production", &["erase", "--user", &id]).await;
+    assert!(!well && said.contains("there is no account of this id"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,7 +8,7 @@ use testkit::{Socket, eventually, smtp::Mail};
 
 use crate::{
     person::{Answer, PASSWORD, Person},
-    stack::{Stack, TWO_OF_EACH, text},
+    stack::{SEVERAL_OF_EACH, Stack, text},
 };
 
 /// What no log may hold.
@@ -17,7 +17,7 @@ const RESET: &str = "dugout-Canary-93bb 마루";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_that_lets_somebody_in_is_ever_in_a_log() {
-    let stack = Stack::up_with(TWO_OF_EACH, &[("LOG_LEVEL", "debug")]);
+    let stack = Stack::up_with(SEVERAL_OF_EACH, &[("LOG_LEVEL", "debug")]);
     let mut secrets = vec![PASSWORD.to_owned(), CHANGED.to_owned(), RESET.to_owned()];
     let email = "canary-address@example.com";
     secrets.push(email.to_owned());
@@ -121,7 +121,7 @@ async fn open_a_socket_with_a_ticket(stack: &Stack, kim: &Person, secrets: &mut 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_takes_everything_along_and_leaves_nothing() {
-    let stack = Stack::up(TWO_OF_EACH);
+    let stack = Stack::up(SEVERAL_OF_EACH);
     let (email, gateway) = ("kim@example.com", stack.gateway());
     let kim = Person::register(gateway, email).await;
     let lee = Person::register(gateway, "lee@example.com").await;

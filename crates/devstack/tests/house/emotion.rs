@@ -7,7 +7,7 @@ use testkit::Socket;
 
 use crate::{
     person::Person,
-    stack::{Stack, TWO_OF_EACH},
+    stack::{SEVERAL_OF_EACH, Stack},
 };
 
 /// What the document has a client send, comments and all but those.
@@ -19,7 +19,7 @@ const EXAMPLE: &str = r#"{
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_documents_conversation_is_held_letter_by_letter_through_the_gateway() {
-    let stack = Stack::up(TWO_OF_EACH);
+    let stack = Stack::up(SEVERAL_OF_EACH);
     let gateway = stack.gateway().to_owned();
     let addr: SocketAddr = gateway.trim_start_matches("http://").parse().unwrap();
     let kim = Person::register(&gateway, "kim@example.com").await;

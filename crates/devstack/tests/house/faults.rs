@@ -11,7 +11,7 @@ use tokio::{
 
 use crate::{
     person::{PASSWORD, Person},
-    stack::{RECOVERY, Stack, TWO_OF_EACH},
+    stack::{RECOVERY, SEVERAL_OF_EACH, Stack},
 };
 
 /// Longest any request may take, whatever is broken.
@@ -30,7 +30,7 @@ async fn answers_in_time(person: &Person, path: &str) -> u16 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgresql_dies_and_comes_back() {
-    let stack = Stack::up(TWO_OF_EACH);
+    let stack = Stack::up(SEVERAL_OF_EACH);
     let kim = Person::register(stack.gateway(), "kim@example.com").await;
     let memo = kim.post("/memo", json!({ "content": "kept" })).await.ok(201).text("/id");
     let session = kim.post("/api/v1/sessions", json!({ "title": "kept too" })).await.ok(201).text("/id");
@@ -53,7 +53,7 @@ async fn postgresql_dies_and_comes_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_dies_empty_and_nobody_is_logged_out() {
-    let stack = Stack::up(TWO_OF_EACH);
+    let stack = Stack::up(SEVERAL_OF_EACH);
     let kim = Person::register(stack.gateway(), "kim@example.com").await;
     let lee = Person::register(stack.gateway(), "lee@example.com").await;
     lee.post("/auth/logout", json!({})).await.ok(200);
@@ -62,8 +62,9 @@ async fn redis_dies_empty_and_nobody_is_logged_out() {
     let login = json!({ "email": "kim@example.com", "password": PASSWORD });
     let mut tokens = park.post("/login", login).await.ok(200);
 
-    let [redis] = stack.pids("redis")[..] else { panic!("one Redis") };
-    Stack::kill(redis);
+    for server in stack.redis() {
+        Stack::kill(server);
+    }
     for path in ["/user/me", "/api/v1/events", "/api/v1/sessions"] {
         assert_eq!(answers_in_time(&kim, path).await, 200, "{path} does not need Redis");
     }
@@ -82,20 +83,25 @@ async fn redis_dies_empty_and_nobody_is_logged_out() {
         empty_redis(&stack).await;
     }
     lee.get("/user/me").await.problem(401, "invalid_token");
-    // Notices travel again.
+    // Notices travel again, to every gateway.
     kim.post("/auth/logout", json!({})).await.ok(200);
-    eventually(Duration::from_secs(6), || async { kim.get("/api/v1/sessions").await.status == 401 }).await;
+    for gateway in stack.gateways() {
+        let kim = kim.at(gateway);
+        eventually(Duration::from_secs(6), || async { kim.get("/api/v1/sessions").await.status == 401 }).await;
+    }
 }
 
 /// Throws away all that Redis holds, as an operator does by mistake.
 pub(crate) async fn empty_redis(stack: &Stack) {
     let url = stack.status["redis_url"].as_str().expect("an address");
-    let addr = url.trim_start_matches("redis://").trim_end_matches("/0");
-    let mut redis = TcpStream::connect(addr).await.expect("connect");
-    redis.write_all(b"FLUSHALL\r\n").await.expect("a command");
-    let mut answer = [0; 5];
-    redis.read_exact(&mut answer).await.expect("an answer");
-    assert_eq!(&answer, b"+OK\r\n");
+    let (_, servers) = url.split_once("://").expect("an address");
+    for addr in servers.trim_end_matches("/0").split(',') {
+        let mut redis = TcpStream::connect(addr).await.expect("connect");
+        redis.write_all(b"FLUSHALL\r\n").await.expect("a command");
+        let mut answer = [0; 5];
+        redis.read_exact(&mut answer).await.expect("an answer");
+        assert_eq!(&answer, b"+OK\r\n");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,7 +1,8 @@
 //! The whole house, entered through its front door.
 //!
 //! Each test starts the stack the way a person does (`maru-dev up`), with its own data directory, and talks to the
-//! gateway only. Two replicas of each service stand behind it unless a test says otherwise.
+//! gateway only. There are two gateways, and two or three replicas of each service behind them, unless a test says
+//! otherwise.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,11 +13,16 @@
 
 mod accounts;
 mod attacks;
+mod cluster;
 mod drain;
 mod emotion;
 mod faults;
 mod focus;
+mod load;
+mod onlookers;
 mod person;
+mod rotation;
 mod sale;
 mod stack;
+mod staff;
 mod story;

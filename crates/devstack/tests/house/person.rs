@@ -1,6 +1,6 @@
 //! Somebody with an app, in front of the gateway.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use reqwest::{Method, RequestBuilder, header::HeaderMap};
 use serde_json::{Value, json};
@@ -108,6 +108,11 @@ impl Person {
         }
     }
 
+    /// Returns the same app at another gateway.
+    pub(crate) fn at(&self, gateway: &str) -> Self {
+        Self { gateway: gateway.to_owned(), ..self.clone() }
+    }
+
     /// Returns the same app without the token.
     pub(crate) fn signed_out(&self) -> Self {
         Self { token: None, ..self.clone() }
@@ -144,8 +149,12 @@ impl Person {
 
     /// Opens a WebSocket through the gateway.
     pub(crate) async fn socket(&self, path: &str) -> testkit::Socket {
-        let addr = self.gateway.trim_start_matches("http://").parse().expect("an address");
-        testkit::Socket::open(addr, path, self.token.as_deref(), &[]).await
+        testkit::Socket::open(self.addr(), path, self.token.as_deref(), &[]).await
+    }
+
+    /// Returns where the gateway listens.
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.gateway.trim_start_matches("http://").parse().expect("an address")
     }
 }
 

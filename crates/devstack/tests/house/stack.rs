@@ -1,6 +1,7 @@
 //! A stack of this test's own.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::{Command, Output},
     time::Duration,
@@ -9,8 +10,11 @@ use std::{
 use serde_json::Value;
 use testkit::smtp::Mail;
 
-/// Two of each: what is promised must hold across replicas.
-pub(crate) const TWO_OF_EACH: &str = "auth=2,session=2,ticketing=2,emotion=2,memo=2";
+/// Several of each, gateways too: what is promised must hold across replicas.
+pub(crate) const SEVERAL_OF_EACH: &str = "gateway=2,auth=2,session=2,ticketing=3,emotion=2,memo=2";
+
+/// The argument that makes Redis a cluster.
+pub(crate) const CLUSTER: &str = "--redis-cluster";
 
 /// A running stack; it stops, and its data is deleted, when this is dropped.
 pub(crate) struct Stack {
@@ -27,11 +31,21 @@ impl Stack {
 
     /// Starts the stack with more in its environment.
     pub(crate) fn up_with(replicas: &str, environment: &[(&str, &str)]) -> Self {
+        Self::up_as(&[&format!("--replicas={replicas}")], environment)
+    }
+
+    /// Starts the stack with these arguments, and more in its environment. When the tests run on Redis as a cluster, so
+    /// does the stack.
+    pub(crate) fn up_as(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let name = format!("maru-house-{}-{}", std::process::id(), std::thread::current().name().unwrap_or("main"));
         let data = std::env::temp_dir().join(name.replace("::", "-"));
         let mut stack = Self { data, status: Value::Null };
-        let replicas = format!("--replicas={replicas}");
-        let mut up = stack.command(&["up", "--detach", "--skip-build", &replicas]);
+        let mut up = stack.command(&["up", "--detach", "--skip-build"]);
+        up.args(arguments);
+        let of_the_tests = testkit::settings::optional("MARU_TEST_REDIS_URL").unwrap_or_default();
+        if of_the_tests.starts_with("redis+cluster:") && !arguments.contains(&CLUSTER) {
+            up.arg(CLUSTER);
+        }
         let started = up.envs(environment.iter().copied()).output().expect("maru-dev runs");
         assert!(started.status.success(), "{}", text(&started));
         stack.status = stack.read_status();
@@ -57,17 +71,64 @@ impl Stack {
         serde_json::from_slice(&self.dev(&["status", "--json"]).stdout).expect("a status document")
     }
 
-    /// Returns the gateway's address.
+    /// Returns the address that people use, which is the first gateway's.
     pub(crate) fn gateway(&self) -> &str {
         self.status["gateway_url"].as_str().expect("a gateway")
     }
 
+    /// Returns the addresses of all gateways.
+    pub(crate) fn gateways(&self) -> Vec<&str> {
+        urls(&self.status["gateway_urls"])
+    }
+
+    /// Returns the addresses of the gateways' probes, in the same order.
+    pub(crate) fn probes(&self) -> Vec<&str> {
+        urls(&self.status["gateway_admin_urls"])
+    }
+
+    /// Reads which processes there are, without asking any of them how it is.
+    pub(crate) fn state(&self) -> Value {
+        let text = std::fs::read(self.data.join("state.json")).expect("the state of the house");
+        serde_json::from_slice(&text).expect("a document")
+    }
+
+    /// Returns where the replicas of a part say whether they are ready.
+    pub(crate) fn probes_of(&self, part: &str) -> Vec<&str> {
+        if part == "gateway" { self.probes() } else { urls(&self.status["services"][part]) }
+    }
+
     /// Returns the processes of a part, as they are now.
     pub(crate) fn pids(&self, part: &str) -> Vec<i32> {
-        match &self.read_status()["pids"][part] {
+        Self::pids_in(&self.read_status(), part)
+    }
+
+    /// Returns the processes of a part in a status document.
+    pub(crate) fn pids_in(status: &Value, part: &str) -> Vec<i32> {
+        match &status["pids"][part] {
             Value::Array(pids) => pids.iter().filter_map(pid).collect(),
             one => pid(one).into_iter().collect(),
         }
+    }
+
+    /// Returns the processes of Redis: one, or those of a cluster.
+    pub(crate) fn redis(&self) -> Vec<i32> {
+        ["redis", "redis_nodes"].iter().flat_map(|part| self.pids(part)).collect()
+    }
+
+    /// Reads the environment of the first replica of a service.
+    pub(crate) fn environment(&self, service: &str) -> BTreeMap<String, String> {
+        let [replica, ..] = self.pids(service)[..] else { panic!("no {service}") };
+        let environment = std::fs::read(format!("/proc/{replica}/environ")).expect("a process of ours");
+        let pairs = environment.split(|byte| *byte == 0).filter_map(|pair| {
+            let (name, value) = std::str::from_utf8(pair).ok()?.split_once('=')?;
+            Some((name.to_owned(), value.to_owned()))
+        });
+        pairs.collect()
+    }
+
+    /// Returns the program of a service.
+    pub(crate) fn program(service: &str) -> PathBuf {
+        Path::new(env!("CARGO_BIN_EXE_maru-dev")).with_file_name(format!("maru-{service}"))
     }
 
     /// Sends a signal to a process.
@@ -132,14 +193,13 @@ impl Stack {
 
     /// Runs a command of a service's own program in the surroundings of one of its replicas.
     pub(crate) fn beside(&self, service: &str, arguments: &[&str]) -> Output {
-        let [replica, ..] = self.pids(service)[..] else { panic!("no {service}") };
-        let environment = std::fs::read(format!("/proc/{replica}/environ")).expect("a process of ours");
-        let pairs = environment.split(|byte| *byte == 0).filter_map(|pair| {
-            let (name, value) = std::str::from_utf8(pair).ok()?.split_once('=')?;
-            Some((name.to_owned(), value.to_owned()))
-        });
-        let program = Path::new(env!("CARGO_BIN_EXE_maru-dev")).with_file_name(format!("maru-{service}"));
-        Command::new(program).args(arguments).env_clear().envs(pairs).output().expect("the service's program runs")
+        let mut program = Command::new(Self::program(service));
+        program
+            .args(arguments)
+            .env_clear()
+            .envs(self.environment(service))
+            .output()
+            .expect("the service's program runs")
     }
 
     /// Reads the keys of the house, as only its owner can.
@@ -160,6 +220,10 @@ impl Drop for Stack {
         assert!(ended.status.success() || std::thread::panicking(), "the stack did not end: {}", text(&ended));
         _ = std::fs::remove_dir_all(&self.data);
     }
+}
+
+fn urls(value: &Value) -> Vec<&str> {
+    value.as_array().expect("addresses").iter().map(|url| url.as_str().expect("an address")).collect()
 }
 
 fn pid(value: &Value) -> Option<i32> {

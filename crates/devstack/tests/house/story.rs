@@ -7,7 +7,7 @@ use testkit::eventually;
 
 use crate::{
     person::{PASSWORD, Person},
-    stack::{Stack, TWO_OF_EACH, text},
+    stack::{SEVERAL_OF_EACH, Stack, text},
 };
 
 /// What nobody but its writer may ever read in a log.
@@ -16,17 +16,20 @@ const WRITTEN: &str = "canary-written 오늘 마루에서 본 하늘";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_newcomer_touches_every_room_through_the_gateway() {
-    let stack = Stack::up(TWO_OF_EACH);
-    let gateway = stack.gateway().to_owned();
-    the_house_describes_itself(&gateway).await;
+    let stack = Stack::up(SEVERAL_OF_EACH);
+    let [gateway, other] = stack.gateways()[..] else { panic!("two gateways") };
+    the_house_names_its_doors(&stack);
+    the_house_describes_itself(gateway).await;
+    the_house_describes_itself(other).await;
 
-    let kim = Person::register(&gateway, "kim@example.com").await;
-    kim.get("/user/me").await.ok(200);
-    time_a_talk(&kim).await;
-    hold_a_seat(&kim, &Person::register(&gateway, "lee@example.com").await).await;
+    let kim = Person::register(gateway, "kim@example.com").await;
+    let elsewhere = kim.at(other);
+    elsewhere.get("/user/me").await.ok(200);
+    time_a_talk(&kim, &elsewhere).await;
+    hold_a_seat(&kim, &Person::register(other, "lee@example.com").await).await;
     talk_a_hard_day_through(&kim).await;
-    keep_a_memo(&kim).await;
-    leave(&kim).await;
+    keep_a_memo(&elsewhere).await;
+    leave(&kim, &elsewhere).await;
     demo_people_are_there(&stack).await;
     tokens_for_load_drivers_are_good(&stack).await;
 
@@ -37,6 +40,15 @@ async fn a_newcomer_touches_every_room_through_the_gateway() {
         assert!(!logs.contains(secret), "a log holds {secret:?}");
     }
     assert!(!logs.contains("eyJ"), "a log holds the beginning of a token");
+}
+
+fn the_house_names_its_doors(stack: &Stack) {
+    let shown = text(&stack.dev(&["status"]));
+    for (url, name) in stack.gateways().into_iter().zip(["gateway", "gateway.2"]) {
+        assert!(shown.contains(url), "{shown}");
+        assert_eq!(stack.status["ready"][name], true, "{}", stack.status);
+    }
+    assert_eq!(stack.gateways()[0], stack.gateway());
 }
 
 async fn the_house_describes_itself(gateway: &str) {
@@ -58,7 +70,7 @@ async fn the_house_describes_itself(gateway: &str) {
     stranger.get("/internal/revocations").await.problem(404, "not_found");
 }
 
-async fn time_a_talk(kim: &Person) {
+async fn time_a_talk(kim: &Person, elsewhere: &Person) {
     let session = kim.post("/api/v1/sessions", json!({ "title": "마루 발표", "type": "presentation" })).await.ok(201);
     let id = session.text("/id");
     assert_eq!(session.text("/session_code").len(), 6);
@@ -66,10 +78,10 @@ async fn time_a_talk(kim: &Person) {
     kim.post(&format!("/api/v1/sessions/{id}/timer/setup"), json!({ "duration_minutes": 10 })).await.ok(200);
     let timer = kim.post(&format!("/api/v1/sessions/{id}/timer/start"), json!({})).await.ok(200);
     assert_eq!((timer.json["status"].as_str(), timer.json["duration_seconds"].as_i64()), (Some("running"), Some(600)));
-    // Whichever replica is asked, it is the same clock that runs.
+    // Whichever replica is asked, and at whichever gateway, it is the same clock that runs.
     let mut last = -1;
-    for _ in 0..6 {
-        let timer = kim.get(&format!("/api/v1/sessions/{id}/timer")).await.ok(200);
+    for door in [kim, elsewhere].repeat(3) {
+        let timer = door.get(&format!("/api/v1/sessions/{id}/timer")).await.ok(200);
         let elapsed = timer.json["elapsed_ms"].as_i64().unwrap();
         assert!(elapsed >= last, "{}", timer.json);
         last = elapsed;
@@ -150,21 +162,28 @@ async fn keep_a_memo(kim: &Person) {
     assert_eq!(back.bytes().await.unwrap(), picture);
 }
 
-async fn leave(kim: &Person) {
-    let socket = kim.socket(&format!("/ws/emotion?user_id={}", kim.id)).await;
+/// Leaves at one gateway, and is gone at the other as well.
+async fn leave(kim: &Person, elsewhere: &Person) {
+    let path = format!("/ws/emotion?user_id={}", kim.id);
+    let (socket, socket_elsewhere) = (kim.socket(&path).await, elsewhere.socket(&path).await);
     kim.post("/auth/logout", json!({})).await.ok(200);
     let left = tokio::time::Instant::now();
     for path in ["/user/me", "/api/v1/sessions", "/memo/list?tz=Asia/Seoul&start_date=2026-01-01&end_date=2026-12-31"] {
-        eventually(Duration::from_secs(1), || async { kim.get(path).await.status == 401 }).await;
+        for door in [kim, elsewhere] {
+            eventually(Duration::from_secs(1), || async { door.get(path).await.status == 401 }).await;
+        }
     }
     socket.closed().await;
-    assert!(left.elapsed() < Duration::from_secs(3), "the open socket of the login outlived it");
+    socket_elsewhere.closed().await;
+    assert!(left.elapsed() < Duration::from_secs(3), "an open socket of the login outlived it");
 }
 
 async fn demo_people_are_there(stack: &Stack) {
-    for login in stack.status["demo_logins"].as_array().unwrap() {
+    for (login, gateway) in
+        stack.status["demo_logins"].as_array().unwrap().iter().zip(stack.gateways().into_iter().cycle())
+    {
         let (email, password) = (login["email"].as_str().unwrap(), login["password"].as_str().unwrap());
-        let person = Person::login(stack.gateway(), email, password).await;
+        let person = Person::login(gateway, email, password).await;
         assert_eq!(person.get("/user/me").await.ok(200).json["role"], login["role"]);
     }
 }

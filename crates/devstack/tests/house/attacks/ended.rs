@@ -11,21 +11,22 @@ use crate::person::{PASSWORD, Person};
 /// How long what has ended may go on.
 const DEAD_WITHIN: Duration = Duration::from_secs(1);
 
-/// A login that was ended, in whichever way, opens nothing a second later: its tokens are refused at every service and
-/// its open socket is closed.
+/// A login that was ended, in whichever way, opens nothing a second later: its tokens are refused at every service, by
+/// every gateway, and its open sockets are closed.
 pub(super) async fn attack_15_what_has_ended_is_refused_and_closed_within_a_second(house: &House) {
     let email = "ends@example.com";
-    let gateway = house.stack.gateway();
+    let [gateway, other] = house.stack.gateways()[..] else { panic!("two gateways") };
+    let doors = |person: &Person| [person.clone(), person.at(other)];
     Person::register(gateway, email).await;
     let login = async || Person::login(gateway, email, PASSWORD).await;
 
     let person = login().await;
-    dies(&person, "a logout", async || _ = person.post("/auth/logout", json!({})).await.ok(200)).await;
+    dies(doors(&person), "a logout", async || _ = person.post("/auth/logout", json!({})).await.ok(200)).await;
 
     let (person, elsewhere) = (login().await, login().await);
     let other = elsewhere.clone();
     let path = format!("/auth/sessions/{}", super::things::login_of(person.token.as_deref().expect("signed in")));
-    dies(&person, "being shown out", async || {
+    dies(doors(&person), "being shown out", async || {
         other.try_send(Method::DELETE, &path, None).await.expect("an answer").ok(200);
     })
     .await;
@@ -33,8 +34,10 @@ pub(super) async fn attack_15_what_has_ended_is_refused_and_closed_within_a_seco
 
     let person = login().await;
     let change = json!({ "current_password": PASSWORD, "new_password": "dugout-Ended-41c9" });
-    dies(&person, "a new password", async || _ = elsewhere.post("/change-password", change.clone()).await.ok(200))
-        .await;
+    dies(doors(&person), "a new password", async || {
+        _ = elsewhere.post("/change-password", change.clone()).await.ok(200);
+    })
+    .await;
     elsewhere.get("/user/me").await.ok(200);
 
     let grant = |role| {
@@ -44,35 +47,43 @@ pub(super) async fn attack_15_what_has_ended_is_refused_and_closed_within_a_seco
     grant("organizer");
     let person = Person::login(gateway, email, "dugout-Ended-41c9").await;
     assert_eq!(person.get("/user/me").await.ok(200).json["role"], "organizer");
-    dies(&person, "a lost role", async || grant("user")).await;
+    dies(doors(&person), "a lost role", async || grant("user")).await;
 
     let person = Person::login(gateway, email, "dugout-Ended-41c9").await;
     let erase = json!({ "password": "dugout-Ended-41c9" });
-    dies(&person, "the end of the account", async || {
+    dies(doors(&person), "the end of the account", async || {
         person.try_send(Method::DELETE, "/user/me", Some(erase.clone())).await.expect("an answer").ok(202);
     })
     .await;
 }
 
-async fn dies(person: &Person, of: &str, end: impl AsyncFnOnce()) {
-    let mut socket = person.socket(&format!("/ws/emotion?user_id={}", person.id)).await;
-    socket.next_json().await;
-    person.get("/memo/tags").await;
+async fn dies(doors: [Person; 2], of: &str, end: impl AsyncFnOnce()) {
+    let mut sockets = Vec::new();
+    for person in &doors {
+        let mut socket = person.socket(&format!("/ws/emotion?user_id={}", person.id)).await;
+        socket.next_json().await;
+        person.get("/memo/tags").await;
+        sockets.push(socket);
+    }
     end().await;
     let ended = Instant::now();
     let refused = async {
         for path in ["/user/me", "/api/v1/sessions", "/memo/list?tz=UTC"] {
-            while person.get(path).await.status != 401 {
-                assert!(ended.elapsed() < DEAD_WITHIN, "{path} is still open after {of}");
+            for person in &doors {
+                while person.get(path).await.status != 401 {
+                    assert!(ended.elapsed() < DEAD_WITHIN, "{path} is still open after {of}");
+                }
             }
         }
         ended.elapsed()
     };
     let closed = async {
-        socket.closed().await;
+        for socket in sockets {
+            socket.closed().await;
+        }
         ended.elapsed()
     };
     let (refused, closed) = tokio::join!(refused, closed);
-    say(&format!("after {of}: refused in {refused:.1?}, socket closed in {closed:.1?}"));
+    say(&format!("after {of}: refused in {refused:.1?}, sockets closed in {closed:.1?}"));
     assert!(refused < DEAD_WITHIN && closed < DEAD_WITHIN, "{of}: refused {refused:?}, closed {closed:?}");
 }

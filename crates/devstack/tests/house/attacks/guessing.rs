@@ -26,16 +26,16 @@ async fn guess(person: &Person, try_number: usize, verb: &str, path: &str, body:
     answer
 }
 
-/// Guesses until it is told to wait; returns how many guesses that were.
+/// Guesses, now at one gateway and now at the other, until it is told to wait; returns how many guesses that were.
 async fn guesses(
-    person: &Person,
+    doors: &[Person; 2],
     most: usize,
     verb: &str,
     path: &str,
     body: impl Fn(usize) -> serde_json::Value,
 ) -> usize {
     for number in 0..most {
-        if guess(person, number, verb, path, &body(number)).await.status == 429 {
+        if guess(&doors[number % 2], number, verb, path, &body(number)).await.status == 429 {
             return number;
         }
     }
@@ -44,53 +44,56 @@ async fn guesses(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn attack_20_who_guesses_is_soon_told_to_wait_whatever_address_they_claim() {
-    let stack = Stack::up_with("", &[("RATE_LIMITS", "strict")]);
-    let (gateway, email) = (stack.gateway(), "kim@example.com");
+    let stack = Stack::up_with("gateway=2", &[("RATE_LIMITS", "strict")]);
+    let [gateway, other] = stack.gateways()[..] else { panic!("two gateways") };
+    let email = "kim@example.com";
     let kim = Person::register(gateway, email).await;
     Person::register(gateway, "lee@example.com").await;
-    let stranger = Person::stranger(gateway);
+    // Two gateways are not two chances.
+    let doors = [gateway, other].map(Person::stranger);
+    let [stranger, elsewhere] = &doors;
 
-    one_account(&stranger, email).await;
+    one_account(&doors, email).await;
     // Three tries of the address are left; other accounts and other paths count as the same.
     let many = |number| json!({ "email": format!("user{number}@example.com"), "password": "wrong-dugout" });
-    let tried = guesses(&stranger, 6, "POST", "/login", many).await;
+    let tried = guesses(&doors, 6, "POST", "/login", many).await;
     assert!((2..=4).contains(&tried), "{tried} more accounts could be tried");
     for path in ["/api/v1/auth/login", "/api/auth/login", "/auth/google/callback"] {
-        assert_eq!(guess(&stranger, 9, "POST", path, &many(9)).await.status, 429, "{path}");
+        assert_eq!(guess(elsewhere, 9, "POST", path, &many(9)).await.status, 429, "{path}");
     }
     // Who is in stays in.
     kim.get("/user/me").await.ok(200);
 
     let code =
         |number| json!({ "email": email, "code": format!("AAAAA{number:03}"), "new_password": "dugout-New-41c9" });
-    let codes = guesses(&stranger, 14, "POST", "/auth/password-reset/confirm", code).await;
+    let codes = guesses(&doors, 14, "POST", "/auth/password-reset/confirm", code).await;
     assert!(codes <= 11, "{codes} mailed codes could be tried");
     let account = |number| json!({ "name": "x", "email": format!("new{number}@example.com"), "password": PASSWORD });
-    let accounts = guesses(&stranger, 6, "POST", "/register", account).await;
+    let accounts = guesses(&doors, 6, "POST", "/register", account).await;
     assert_eq!(accounts, 3, "five accounts in all");
-    let joined = guesses_of_session_codes(&kim).await;
+    let joined = guesses_of_session_codes(&[kim.clone(), kim.at(other)]).await;
     assert!((25..=35).contains(&joined), "{joined} session codes could be tried");
     // To look and to come in are the same guess.
     let path = "/api/v1/sessions/code/AB9999/join";
-    assert_eq!(guess(&stranger, 9, "POST", path, &json!({})).await.status, 429);
+    assert_eq!(guess(stranger, 9, "POST", path, &json!({})).await.status, 429);
 }
 
 /// Five passwords for one account, and then not even the right one, from here; the account next to it is not affected.
-async fn one_account(stranger: &Person, email: &str) {
+async fn one_account(doors: &[Person; 2], email: &str) {
     for number in 0..5 {
         let body = json!({ "email": email, "password": format!("wrong-dugout-{number}") });
-        guess(stranger, number, "POST", "/login", &body).await.problem(401, "wrong_credentials");
+        guess(&doors[number % 2], number, "POST", "/login", &body).await.problem(401, "wrong_credentials");
     }
     let right = json!({ "email": email, "password": PASSWORD });
-    assert_eq!(guess(stranger, 5, "POST", "/login", &right).await.status, 429);
+    assert_eq!(guess(&doors[1], 5, "POST", "/login", &right).await.status, 429);
     let next = json!({ "email": "lee@example.com", "password": PASSWORD });
-    guess(stranger, 6, "POST", "/login", &next).await.ok(200);
+    guess(&doors[0], 6, "POST", "/login", &next).await.ok(200);
 }
 
-async fn guesses_of_session_codes(kim: &Person) -> usize {
+async fn guesses_of_session_codes(doors: &[Person; 2]) -> usize {
     for number in 0..60 {
         let path = format!("/api/v1/sessions/code/AB{number:04}");
-        if guess(kim, number, "GET", &path, &json!(null)).await.status == 429 {
+        if guess(&doors[number % 2], number, "GET", &path, &json!(null)).await.status == 429 {
             return number;
         }
     }

@@ -43,7 +43,7 @@ use self::{
 };
 use crate::{
     person::{PASSWORD, Person},
-    stack::{Stack, TWO_OF_EACH, text},
+    stack::{SEVERAL_OF_EACH, Stack, text},
 };
 
 /// One house with people in it.
@@ -77,7 +77,7 @@ impl House {
             ("GOOGLE_TOKEN_URL", token),
             ("GOOGLE_JWKS_URL", keys),
         ];
-        let stack = Stack::up_with(TWO_OF_EACH, &environment);
+        let stack = Stack::up_with(SEVERAL_OF_EACH, &environment);
         let gateway = stack.gateway().to_owned();
         let kim = Person::register(&gateway, "kim@example.com").await;
         let lee = Person::register(&gateway, "lee@example.com").await;

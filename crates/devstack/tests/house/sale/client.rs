@@ -26,16 +26,16 @@ const DOUBLINGS: usize = 5;
 
 /// Where the sale is reached.
 pub(super) struct Doors {
-    gateway: Person,
+    gateways: Vec<Person>,
     replicas: Vec<Person>,
-    /// The gateway's own key, for whoever goes straight to a replica.
+    /// The gateways' own key, for whoever goes straight to a replica.
     signer: Signer,
 }
 
 /// One of them.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Door {
-    Gateway,
+    Gateway(usize),
     Replica(usize),
 }
 
@@ -45,7 +45,7 @@ impl Doors {
         let urls = urls.map(|url| url.as_str().expect("an address").trim_end_matches('/'));
         let key = stack.secrets()["signing_keys"]["gateway"].as_str().expect("a key").to_owned();
         Self {
-            gateway: Person::stranger(stack.gateway()),
+            gateways: stack.gateways().into_iter().map(Person::stranger).collect(),
             replicas: urls.map(Person::stranger).collect(),
             signer: Signer::new(Service::Gateway, "gateway.1", &key.into()).expect("a signer"),
         }
@@ -86,15 +86,19 @@ impl Client {
         self.principal.user_id.to_string()
     }
 
-    /// Returns the door of this person: every eighth goes around the gateway, to one replica and no other.
+    /// Returns the door of this person: one of the gateways, but every eighth goes around them, to one replica and no
+    /// other.
     pub(super) fn door(&self) -> Door {
-        if self.number % 8 == 7 { Door::Replica(self.number / 8 % self.doors.replicas.len()) } else { Door::Gateway }
+        match (self.number % 8, self.number / 8) {
+            (7, turn) => Door::Replica(turn % self.doors.replicas.len()),
+            _ => Door::Gateway(self.number % self.doors.gateways.len()),
+        }
     }
 
     /// Returns another way to the same sale.
     pub(super) fn other_door(&self) -> Door {
         match self.door() {
-            Door::Gateway => Door::Gateway,
+            Door::Gateway(number) => Door::Gateway((number + 1) % self.doors.gateways.len()),
             Door::Replica(number) => Door::Replica((number + 1) % self.doors.replicas.len()),
         }
     }
@@ -161,7 +165,7 @@ impl Client {
         sent: Option<(&Value, &str)>,
     ) -> Result<Answer, reqwest::Error> {
         let person = match door {
-            Door::Gateway => self.doors.gateway.with_token(&self.token),
+            Door::Gateway(number) => self.doors.gateways[number].with_token(&self.token),
             Door::Replica(number) => {
                 // Good for a minute, so each request has its own, as the gateway does it.
                 let now = Clock::system().now();

@@ -49,7 +49,7 @@ const TWICE: &str = "SELECT count(*) FROM (SELECT k.seat_id FROM reservation_sea
 async fn the_house_stands_a_sale_that_everybody_wants() {
     // Whoever is cut off in the midst of a payment hears of it once nobody else can be at it: three time-outs and a bit.
     let environment = [("HOLD_TTL", "15s"), ("QUEUE_RECOVERY", "2s"), ("TOSS_TIMEOUT_MS", "1000")];
-    let stack = Stack::up_with("ticketing=2", &environment);
+    let stack = Stack::up_with("gateway=2,ticketing=2", &environment);
     let sale = Arc::new(Sale::open(&stack).await);
     let (doors, tally) = (Arc::new(Doors::new(&stack)), Arc::new(Tally::default()));
     let printed = text(&stack.dev(&["tokens", "--count", &BUYERS.to_string()]));
