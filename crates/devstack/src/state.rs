@@ -68,14 +68,16 @@ pub(crate) struct Pids {
     /// `maru-dev` itself, with the object storage in it.
     pub(crate) maru_dev: u32,
     /// PostgreSQL, unless the caller brought it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) postgres: Option<u32>,
     /// Its standby, where there is one.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) postgres_standby: Option<u32>,
     /// Redis, unless the caller brought it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) redis: Option<u32>,
     /// The nodes of Redis, where it is a cluster.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) redis_nodes: Vec<u32>,
     /// The gateway and the services, by name, one per replica.
     #[serde(flatten)]

@@ -80,7 +80,7 @@ pub(super) async fn run(app: App, draft: Draft, begun: oneshot::Sender<Outcome<S
     };
     let (ask, mut ahead) = Ahead::new();
     let beginning = match context::check_length(&app, &draft.message.user_input, opening.locale) {
-        Ok(()) => ahead.during(app.companion.as_ref(), begin(&app, &draft, ask)).await,
+        Ok(()) => ahead.during(app.companion.as_ref(), Box::pin(begin(&app, &draft, ask))).await,
         Err(refusal) => Err(refusal),
     };
     let fresh = match beginning {
