@@ -21,8 +21,8 @@ use super::{
     store::{self, Filter, Memo},
 };
 
-/// How many of the newest memos are looked at first.
-const RECENT: i64 = 400;
+/// How many of the newest memos are looked at first: enough to tell a common word from a rare one.
+const RECENT: i64 = 100;
 /// Most memos that are looked at next when the ones before promise that the page is full then; the index costs as much
 /// for some two thousand candidates, and has to bring all of them.
 const FURTHER: i64 = 2_000;
