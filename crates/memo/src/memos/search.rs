@@ -1,8 +1,8 @@
 //! Searching one person's memos, newest first.
 //!
 //! A word that stands in many memos stands in recent ones, and a word that does not is rare: so the newest memos are
-//! looked at one after the other, further back where they show that it is worth it, and only for a rare word the index is
-//! asked for all candidates. What is a candidate is then read, and [`Sought::matches`] decides.
+//! looked at one after the other, and only for what is left to find the index is asked for all candidates. Neither grows
+//! with how many memos there are. What is a candidate is then read, and [`Sought::matches`] decides.
 
 use chassis::problem::Outcome;
 use chrono::{DateTime, Utc};
@@ -21,11 +21,8 @@ use super::{
     store::{self, Filter, Memo},
 };
 
-/// How many of the newest memos are looked at first: enough to tell a common word from a rare one.
-const RECENT: i64 = 100;
-/// Most memos that are looked at next when the ones before promise that the page is full then; the index costs as much
-/// for some two thousand candidates, and has to bring all of them.
-const FURTHER: i64 = 2_000;
+/// How many of the newest memos are looked at before the index is asked.
+const RECENT: i64 = 400;
 /// Candidates that are read at once: the longest memos have 400 kB each.
 const AT_ONCE: usize = 50;
 /// Most candidates that are read to be counted.
@@ -99,28 +96,17 @@ pub async fn search(
     loop {
         let seen: Vec<Seen> = look(conn, statement, filter, &keys, after, rows).await?;
         let candidates: Vec<Uuid> = seen.iter().filter(|seen| seen.is_candidate).map(|seen| seen.id).collect();
-        let before = found.len();
         read(conn, filter, sought, &candidates, most, &mut found).await?;
         let is_last = i64::try_from(seen.len()).unwrap_or_default() < rows;
         match seen.last() {
             Some(last) if !is_last && found.len() < most => {
                 after = Place { created_at: last.created_at, id: last.id };
-                let missing = most - found.len();
-                let further = further(missing, found.len() - before, seen.len()).filter(|_| statement == NEWEST);
                 // A page's worth, and a few for candidates that are none after all.
-                (statement, rows) = further.map_or((CANDIDATES, wanted + 10), |rows| (NEWEST, rows));
+                (statement, rows) = (CANDIDATES, wanted + 10);
             }
             _ => return Ok(found),
         }
     }
-}
-
-/// Returns how many more of the newest memos hold what is missing, if as many of them match as of those `seen`; nothing
-/// when that would be too many to look at.
-fn further(missing: usize, matched: usize, seen: usize) -> Option<i64> {
-    let rows = (missing * seen).checked_div(matched)?;
-    // A quarter more, since chance may have been kind.
-    i64::try_from(rows + rows / 4 + 1).ok().filter(|rows| *rows <= FURTHER)
 }
 
 /// Counts what a search finds in all; nothing when that would mean to read too much.
@@ -185,16 +171,4 @@ async fn read(
         found.extend(matching.take(most - found.len()));
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::further;
-
-    #[test]
-    fn the_newest_memos_are_looked_at_as_far_back_as_they_promise_to_be_enough() {
-        assert_eq!(further(10, 40, 400), Some(126));
-        assert_eq!(further(51, 0, 400), None, "none matched");
-        assert_eq!(further(51, 4, 400), None, "a rare word is the index's");
-    }
 }
