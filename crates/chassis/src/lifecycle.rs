@@ -2,14 +2,15 @@
 //!
 //! A service drains in four steps: `/readyz` turns 503 while requests are still served and answered with
 //! `Connection: close`; after the drain delay sockets are told to close, the listener stops and requests in flight
-//! finish; then loops are told to end, because requests lean on them; tracked tasks are awaited up to a limit.
+//! finish; then loops are told to end, because requests lean on them; tracked tasks are awaited up to a limit. Sockets end
+//! one after the other: all who are sent away come back.
 
 use std::{
     future::Future,
     panic::AssertUnwindSafe,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -26,6 +27,13 @@ const RESTART_MAX: Duration = Duration::from_secs(10);
 /// A loop that ran this long was sound: its next restart is the first again.
 const SOUND_AFTER: Duration = Duration::from_mins(1);
 
+/// Sockets that may come back in one second without being noticed where they arrive.
+pub const RETURNS_PER_SECOND: u32 = 500;
+/// Longest that sending all sockets away takes; under the time that a process has to end.
+const LONGEST_FAREWELL: Duration = Duration::from_secs(10);
+/// The golden ratio, as a part of 2^32: multiples of it fall evenly into any range, however many there are.
+const GOLDEN: u32 = 2_654_435_769;
+
 /// The life of one running service; clones share it.
 #[derive(Clone, Debug)]
 pub struct Lifecycle {
@@ -33,6 +41,7 @@ pub struct Lifecycle {
     closing: CancellationToken,
     stop: CancellationToken,
     tasks: TaskTracker,
+    sockets: Arc<Sockets>,
     /// Where tasks live. Each HTTP worker has a runtime of its own that ends with it, and with it whatever a handler
     /// started there; the process's own runtime stays to the end.
     runtime: Option<Handle>,
@@ -52,6 +61,7 @@ impl Lifecycle {
             closing: CancellationToken::new(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            sockets: Arc::default(),
             runtime: Handle::try_current().ok(),
         }
     }
@@ -69,6 +79,13 @@ impl Lifecycle {
     /// Returns the token that is cancelled when sockets and other answers without an end must end.
     pub fn stopping(&self) -> CancellationToken {
         self.closing.clone()
+    }
+
+    /// Counts a socket, or another answer without an end, until what is returned is dropped.
+    pub fn socket(&self) -> OpenSocket {
+        self.sockets.open.fetch_add(1, Ordering::Relaxed);
+        let number = self.sockets.last.fetch_add(1, Ordering::Relaxed);
+        OpenSocket { sockets: self.sockets.clone(), closing: self.closing.clone(), number }
     }
 
     /// Tells sockets to end; requests in flight still have the loops they lean on.
@@ -153,11 +170,74 @@ impl Lifecycle {
     }
 }
 
+#[derive(Debug, Default)]
+struct Sockets {
+    open: AtomicU32,
+    last: AtomicU32,
+}
+
+/// A socket that must end with the service.
+#[derive(Debug)]
+pub struct OpenSocket {
+    sockets: Arc<Sockets>,
+    closing: CancellationToken,
+    number: u32,
+}
+
+impl OpenSocket {
+    /// Waits until this socket must end: not in the same moment as all others. Await it once, not once in a loop.
+    pub async fn must_end(&self) {
+        self.closing.cancelled().await;
+        let open = self.sockets.open.load(Ordering::Relaxed);
+        let spread = (Duration::from_secs(1) * open / RETURNS_PER_SECOND).min(LONGEST_FAREWELL);
+        // In sixteen bits, for a duration is multiplied by 32 of them.
+        tokio::time::sleep(spread * (self.number.wrapping_mul(GOLDEN) >> 16) / (1 << 16)).await;
+    }
+
+    /// As [`must_end`](Self::must_end); the socket counts as open until the future is dropped.
+    pub async fn must_end_owned(self) {
+        self.must_end().await;
+    }
+}
+
+impl Drop for OpenSocket {
+    fn drop(&mut self) {
+        self.sockets.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicUsize;
 
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn sockets_end_one_after_the_other_within_ten_seconds() {
+        let lifecycle = Lifecycle::new();
+        let alone = lifecycle.socket();
+        let others: Vec<_> = (1..10_000).map(|_| lifecycle.socket()).collect();
+        let ends = others.into_iter().chain([alone]).map(|socket| async move {
+            let begun = Instant::now();
+            socket.must_end().await;
+            begun.elapsed()
+        });
+        lifecycle.close_sockets();
+        let mut ends = futures_util::future::join_all(ends).await;
+        ends.sort();
+        assert!(ends.last().is_some_and(|last| *last <= LONGEST_FAREWELL), "{:?}", ends.last());
+        for (second, end) in (0..10).zip(ends.iter().step_by(1_000)) {
+            let expected = Duration::from_secs(second);
+            assert!(end.abs_diff(expected) < Duration::from_millis(100), "{end:?} instead of {expected:?}");
+        }
+
+        let lifecycle = Lifecycle::new();
+        let few: Vec<_> = (0..5).map(|_| lifecycle.socket()).collect();
+        lifecycle.close_sockets();
+        let begun = Instant::now();
+        futures_util::future::join_all(few.iter().map(OpenSocket::must_end)).await;
+        assert!(begun.elapsed() <= Duration::from_millis(10), "few need not wait");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_loop_that_panics_is_started_again() {

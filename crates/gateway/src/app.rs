@@ -85,7 +85,7 @@ pub fn build(config: &GatewayConfig, clock: Clock) -> Outcome<Gateway> {
         let urls = config.services.auth_urls.0.clone();
         Peer::new(Service::Auth, urls, Some(signer.clone()), clock.clone()).map_err(Problem::unexpected)
     };
-    let revocations = Revocations::new(clock.clone(), lifecycle.stopping());
+    let revocations = Revocations::new(clock.clone());
     let feed = Feed::start(revocations.clone(), auth()?, redis.clone(), &lifecycle);
     let seen = SeenLogins::default();
     seen.tell(auth()?, &lifecycle);
@@ -95,7 +95,7 @@ pub fn build(config: &GatewayConfig, clock: Clock) -> Outcome<Gateway> {
         tickets: Arc::new(Tickets::new(auth()?)),
         limits: Arc::new(Limits::new(config.rate_limits, redis.clone())),
     };
-    let shared = shared(config, learnt, signer.clone(), clock.clone())?;
+    let shared = shared(config, learnt, signer.clone(), (clock.clone(), &lifecycle))?;
 
     let admin = listen_for_operators(config, &lifecycle, clock.clone(), health(&lifecycle, feed, redis))?;
     let public = listen_for_people(config, &lifecycle, clock, shared)?;
@@ -111,7 +111,12 @@ struct Learnt {
     limits: Arc<Limits>,
 }
 
-fn shared(config: &GatewayConfig, learnt: Learnt, signer: Signer, clock: Clock) -> Outcome<Shared> {
+fn shared(
+    config: &GatewayConfig,
+    learnt: Learnt,
+    signer: Signer,
+    (clock, lifecycle): (Clock, &Lifecycle),
+) -> Outcome<Shared> {
     let services: Vec<(Service, Vec<Url>)> =
         config.services.all().into_iter().map(|(service, urls)| (service, urls.to_vec())).collect();
     let room = Room { service: config.max_in_flight, address: config.max_in_flight_per_address };
@@ -129,6 +134,7 @@ fn shared(config: &GatewayConfig, learnt: Learnt, signer: Signer, clock: Clock) 
         origins: Arc::new(AllowedOrigins::new(config)),
         upstreams: Arc::new(upstreams),
         revocations: learnt.revocations,
+        lifecycle: lifecycle.clone(),
         limits: learnt.limits,
         tickets: learnt.tickets,
         seen: learnt.seen,

@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::{client::Incoming, upload::Upload, upstream::Lease};
-use chassis::revocation::Watch;
+use chassis::{lifecycle::OpenSocket, revocation::Watch};
 
 /// Longest silence in the middle of an answer that ends.
 const STALL: Duration = Duration::from_secs(30);
@@ -52,7 +52,11 @@ enum Until {
     /// After a long silence; the timer is made when the first begins, and set when each does.
     Stalled { timer: Option<Pin<Box<Sleep>>>, is_set: bool },
     /// When the login of whoever listens has ended, or this process stops.
-    Ended { ended: Pin<Box<WaitForCancellationFutureOwned>>, _watch: Watch },
+    Ended {
+        ended: Pin<Box<WaitForCancellationFutureOwned>>,
+        must_end: Pin<Box<dyn Future<Output = ()>>>,
+        _watch: Watch,
+    },
 }
 
 impl Download {
@@ -68,10 +72,14 @@ impl Download {
         self
     }
 
-    /// Lets the answer last as long as `watch` does.
+    /// Lets the answer last as long as `watch` and the `socket` do.
     #[must_use]
-    pub fn lasting(mut self, watch: Watch) -> Self {
-        self.until = Until::Ended { ended: Box::pin(watch.ended().cancelled_owned()), _watch: watch };
+    pub fn lasting(mut self, watch: Watch, socket: OpenSocket) -> Self {
+        self.until = Until::Ended {
+            ended: Box::pin(watch.ended().cancelled_owned()),
+            must_end: Box::pin(socket.must_end_owned()),
+            _watch: watch,
+        };
         self
     }
 }
@@ -87,7 +95,9 @@ impl Until {
                 }
                 timer.as_mut().poll(cx).is_ready()
             }
-            Self::Ended { ended, .. } => ended.as_mut().poll(cx).is_ready(),
+            Self::Ended { ended, must_end, .. } => {
+                ended.as_mut().poll(cx).is_ready() || must_end.as_mut().poll(cx).is_ready()
+            }
         }
     }
 }

@@ -93,14 +93,18 @@ pub async fn forward(
     match (answer.head.status, tunnelled) {
         (StatusCode::SWITCHING_PROTOCOLS, Some(payload)) => {
             mark_passed_on(request);
-            tunnel::open(answer, payload, watch(), caller.ticket.as_ref())
+            tunnel::open(answer, payload, (watch(), gate.lifecycle.socket()), caller.ticket.as_ref())
         }
         (StatusCode::SWITCHING_PROTOCOLS, None) => Err(BAD_UPSTREAM.into()),
         _ => {
             mark_passed_on(request);
             Ok(pass_on(answer, is_head, caller.person.is_some(), |incoming, size| {
                 let body = Download::new(incoming, size, upload.filter(|_| !is_head));
-                if route.kind == Kind::Stream { body.lasting(watch()) } else { body.holding(lease) }
+                if route.kind == Kind::Stream {
+                    body.lasting(watch(), gate.lifecycle.socket())
+                } else {
+                    body.holding(lease)
+                }
             }))
         }
     }

@@ -14,6 +14,7 @@ use chassis::{
     access::AccessTokens,
     clock::Clock,
     edge::Routed,
+    lifecycle::Lifecycle,
     problem::{Outcome, Problem},
     recent::Recent,
     revocation::Revocations,
@@ -55,6 +56,8 @@ pub struct Shared {
     pub upstreams: Arc<Vec<Upstream>>,
     /// The ended logins.
     pub revocations: Revocations,
+    /// The life of this process.
+    pub lifecycle: Lifecycle,
     /// Who may ask how often.
     pub limits: Arc<Limits>,
     /// What the gateway answers by itself.
@@ -106,6 +109,8 @@ pub struct Gate {
     pub internal_tokens: InternalTokens,
     /// The ended logins.
     pub revocations: Revocations,
+    /// The life of this process.
+    pub lifecycle: Lifecycle,
     /// Who may ask how often.
     pub limits: Arc<Limits>,
     /// Longest wait for an answer on routes that say nothing else.
@@ -133,6 +138,7 @@ impl Gate {
             tickets: shared.tickets,
             internal_tokens: InternalTokens::new(shared.signer, shared.clock),
             revocations: shared.revocations,
+            lifecycle: shared.lifecycle,
             limits: shared.limits,
             usual_patience: shared.usual_patience,
             router: shared.router,

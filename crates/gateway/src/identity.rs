@@ -191,7 +191,7 @@ mod tests {
     fn a_remembered_token_still_expires_and_can_be_revoked() {
         let clock = Clock::manual(DateTime::from_timestamp(1_800_000_000, 0).unwrap());
         let tokens = AccessTokens::new(&SecretString::from("0123456789abcdef0123456789abcdef"));
-        let revocations = Revocations::new(clock.clone(), tokio_util::sync::CancellationToken::new());
+        let revocations = Revocations::new(clock.clone());
         let identities = Identities::new(tokens.clone(), revocations.clone(), SeenLogins::default(), clock.clone());
         let issue = || {
             let principal = Principal { user_id: clock.id(), login_id: clock.id(), role: Role::User };

@@ -25,24 +25,23 @@ pub struct Revocations(Arc<Inner>);
 
 struct Inner {
     clock: Clock,
-    stopping: CancellationToken,
     revoked: RwLock<HashMap<LoginId, DateTime<Utc>>>,
     open: Mutex<HashMap<LoginId, Open>>,
     changes: watch::Sender<()>,
 }
 
 /// The open connections of one login.
+#[derive(Default)]
 struct Open {
     ended: CancellationToken,
     connections: usize,
 }
 
 impl Revocations {
-    /// Starts with nothing revoked; whatever is watched ends when `stopping` is cancelled.
-    pub fn new(clock: Clock, stopping: CancellationToken) -> Self {
+    /// Starts with nothing revoked.
+    pub fn new(clock: Clock) -> Self {
         Self(Arc::new(Inner {
             clock,
-            stopping,
             revoked: RwLock::default(),
             open: Mutex::default(),
             changes: watch::Sender::new(()),
@@ -91,12 +90,11 @@ impl Revocations {
     /// A login that ended while the connection was being made has its watch ended from the start.
     pub fn watch(&self, login_id: Option<LoginId>) -> Watch {
         let Some(login_id) = login_id else {
-            return Watch { revocations: self.clone(), login_id: None, ended: self.0.stopping.clone() };
+            return Watch { revocations: self.clone(), login_id: None, ended: CancellationToken::new() };
         };
         let ended = {
             let mut open = self.open();
-            let entry =
-                open.entry(login_id).or_insert_with(|| Open { ended: self.0.stopping.child_token(), connections: 0 });
+            let entry = open.entry(login_id).or_default();
             entry.connections += 1;
             entry.ended.clone()
         };
@@ -119,7 +117,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Returns the token that is cancelled when the login ends or the process stops.
+    /// Returns the token that is cancelled when the login ends.
     pub fn ended(&self) -> CancellationToken {
         self.ended.clone()
     }
@@ -147,7 +145,7 @@ mod tests {
     fn setup() -> (Clock, Revocations, LoginId) {
         let clock = Clock::manual(DateTime::from_timestamp(1_800_000_000, 0).unwrap());
         let login_id = clock.id();
-        (clock.clone(), Revocations::new(clock, CancellationToken::new()), login_id)
+        (clock.clone(), Revocations::new(clock), login_id)
     }
 
     fn revocation(clock: &Clock, login_id: LoginId) -> Revocation {
@@ -181,14 +179,5 @@ mod tests {
         let watches = [revocations.watch(Some(login_id)), revocations.watch(Some(login_id))];
         drop(watches);
         assert!(revocations.open().is_empty());
-    }
-
-    #[test]
-    fn everything_ends_with_the_process() {
-        let stopping = CancellationToken::new();
-        let revocations = Revocations::new(Clock::system(), stopping.clone());
-        let watches = [revocations.watch(None), revocations.watch(Some(Clock::system().id()))];
-        stopping.cancel();
-        assert!(watches.iter().all(|watch| watch.ended().is_cancelled()));
     }
 }

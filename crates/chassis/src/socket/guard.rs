@@ -12,38 +12,19 @@ use std::{
 use actix_web::{error::PayloadError, web::Bytes};
 use futures_util::Stream;
 
-/// Longest header: two bytes, eight of length, four of mask.
-const HEADER_MAX: usize = 14;
+use super::frames::Frames;
 
 /// A stream of bytes in which no frame is longer than a limit.
 pub(super) struct FrameGuard<S> {
     inner: S,
     limit: u64,
-    header: Header,
-    /// Payload bytes of the current frame that have not passed yet.
-    left: u64,
+    frames: Frames,
 }
 
 impl<S> FrameGuard<S> {
     /// Guards `inner`, which begins at the start of a frame.
     pub(super) fn new(inner: S, limit: usize) -> Self {
-        Self { inner, limit: u64::try_from(limit).unwrap_or(u64::MAX), header: Header::default(), left: 0 }
-    }
-
-    /// Looks at what passes; returns whether every frame that begins in it is small enough.
-    fn admits(&mut self, mut bytes: &[u8]) -> bool {
-        loop {
-            let passing = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
-            self.left = self.left.saturating_sub(u64::try_from(passing).unwrap_or(u64::MAX));
-            let Some((first, rest)) = bytes.get(passing..).and_then(<[u8]>::split_first) else { return true };
-            bytes = rest;
-            if let Some(length) = self.header.push(*first) {
-                if length > self.limit {
-                    return false;
-                }
-                self.left = length;
-            }
-        }
+        Self { inner, limit: u64::try_from(limit).unwrap_or(u64::MAX), frames: Frames::default() }
     }
 }
 
@@ -52,47 +33,20 @@ impl<S: Stream<Item = Result<Bytes, PayloadError>> + Unpin> Stream for FrameGuar
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let item = ready!(Pin::new(&mut self.inner).poll_next(cx));
+        let limit = self.limit;
         Poll::Ready(match item {
-            Some(Ok(bytes)) if !self.admits(&bytes) => Some(Err(PayloadError::Overflow)),
+            Some(Ok(bytes)) if !self.frames.pass(&bytes, |length| length <= limit) => Some(Err(PayloadError::Overflow)),
             other => other,
         })
-    }
-}
-
-/// A frame's header, byte by byte.
-#[derive(Default)]
-struct Header {
-    bytes: [u8; HEADER_MAX],
-    read: usize,
-}
-
-impl Header {
-    /// Adds a byte; returns the payload's length once the header is whole.
-    fn push(&mut self, byte: u8) -> Option<u64> {
-        *self.bytes.get_mut(self.read)? = byte;
-        self.read += 1;
-        let [_, second, extended @ ..] = self.bytes;
-        if self.read < 2 {
-            return None;
-        }
-        let length_bytes = match second & 0x7f {
-            126 => 2,
-            127 => 8,
-            _ => 0,
-        };
-        let mask_bytes = if second & 0x80 == 0 { 0 } else { 4 };
-        if self.read < 2 + length_bytes + mask_bytes {
-            return None;
-        }
-        self.read = 0;
-        let extended = extended.iter().take(length_bytes).fold(0, |length, byte| (length << 8) | u64::from(*byte));
-        Some(if length_bytes == 0 { u64::from(second & 0x7f) } else { extended })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use futures_util::{StreamExt, stream};
+
+    /// Longest header: two bytes, eight of length, four of mask.
+    const HEADER_MAX: usize = 14;
 
     use super::*;
 

@@ -4,6 +4,7 @@
 //! frame is larger than the limit, a peer that does not answer pings or does not take what it is sent is let go, and a
 //! socket that is closed is told why.
 
+mod frames;
 mod guard;
 
 use std::time::Duration;
@@ -16,6 +17,7 @@ use domain::{
     fault::{Fault, Kind},
     locale::Locale,
 };
+pub use frames::Frames;
 use serde::Serialize;
 use tokio::time::{Instant, Interval, MissedTickBehavior, error::Elapsed, interval_at, timeout};
 use utoipa::ToSchema;
@@ -37,6 +39,9 @@ pub const TEXT_ONLY: Fault = Fault::new(
     "텍스트 프레임만 보낼 수 있습니다.",
     "Only text frames are read here.",
 );
+
+/// What a socket is told that ends because its service is about to stop.
+pub const RESTARTING: &str = "the service restarts, please connect again";
 
 /// Longest to wait for the other side's half of a close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -93,7 +98,7 @@ impl Farewell {
 
     /// Ends because the service is about to stop.
     pub fn restarting() -> Self {
-        Self::because(CloseCode::Away, "the service restarts, please connect again")
+        Self::because(CloseCode::Away, RESTARTING)
     }
 }
 

@@ -25,9 +25,9 @@ use crate::{
 pub(crate) const GATEWAY: &str = "gateway";
 /// Sockets of a channel at each gateway: enough for one of them to be at the process that stops.
 const SOCKETS: usize = 4;
-/// Sockets of a sale at each gateway: so many that they are sent away in waves.
+/// Sockets of a sale at each gateway: so many that it takes a while to send them away.
 const CROWD: usize = 60;
-/// How a sale sends people away: so many in a second, some of them at a time.
+/// How people are sent away: so many in a second, and those of a sale in waves.
 const SENT_AWAY_PER_SECOND: u32 = 500;
 const WAVE: Duration = Duration::from_millis(50);
 /// The close code of a service that stops: RFC 6455 calls it going away, and every client connects again.
@@ -181,15 +181,9 @@ impl Onlookers {
     pub(crate) async fn those_who_were_told(self, doors: &Doors) -> usize {
         let (told, left): (Vec<_>, Vec<_>) = self.all.into_iter().partition(|onlooker| onlooker.end.is_finished());
         leave(left);
-        let is_sale = told.iter().all(|onlooker| matches!(onlooker.channel, Channel::Sale(_)));
         let ends = come_back(told, doors).await;
         assert!(ends.told.iter().all(|told| *told == Some(GOING_AWAY)), "{:?}", ends.told);
-        if is_sale {
-            // Nobody is to come back with all the others. The last wave may be seen early by as much as the first was late.
-            let count = u32::try_from(ends.told.len()).expect("a small number");
-            let spread = (Duration::from_secs(1) * count / SENT_AWAY_PER_SECOND).saturating_sub(3 * WAVE);
-            assert!(ends.within >= spread, "{count} were sent away within {:?}", ends.within);
-        }
+        ends.are_spread();
         ends.told.len()
     }
 
@@ -204,9 +198,10 @@ impl Onlookers {
             assert!(!has_ended, "a socket of the other gateway ended");
         }
         let before = there.len();
-        // The gateway carries bytes and says nothing of its own: apps take that for a lost connection.
         let ends = come_back(there, doors).await;
         assert_eq!(ends.told.len(), before, "a socket outlived its gateway");
+        assert!(ends.told.iter().all(|told| *told == Some(GOING_AWAY)), "{:?}", ends.told);
+        ends.are_spread();
         before
     }
 }
@@ -222,6 +217,16 @@ struct Ends {
     told: Vec<Option<u16>>,
     /// The time from the first to the last.
     within: Duration,
+}
+
+impl Ends {
+    /// Asserts that nobody comes back with all the others.
+    fn are_spread(&self) {
+        let count = u32::try_from(self.told.len()).expect("a small number");
+        // The last may be seen early by as much as the first was late.
+        let spread = (Duration::from_secs(1) * count / SENT_AWAY_PER_SECOND).saturating_sub(3 * WAVE);
+        assert!(self.within >= spread, "{count} were sent away within {:?}", self.within);
+    }
 }
 
 /// Collects the ends of sockets, and opens each again, all at once.

@@ -32,7 +32,7 @@ struct Inner {
 impl SignIn {
     /// Asks `auth`.
     pub fn new(auth: Arc<Peer>, ground: &Foundation) -> Self {
-        let revocations = Revocations::new(ground.clock.clone(), ground.lifecycle.stopping());
+        let revocations = Revocations::new(ground.clock.clone());
         let tokens = TokenVerifier::new(auth, ground.clock.clone(), PATIENCE);
         Self(Arc::new(Inner { tokens, clock: ground.clock.clone(), revocations }))
     }
@@ -50,7 +50,7 @@ impl SignIn {
         if self.0.revocations.contains(principal.login_id) {
             return Err(Unverified::Refused);
         }
-        Ok((principal, Login(Some(Here { watch, left, revocations: self.0.revocations.clone(), person: principal }))))
+        Ok((principal, Login(Some(Here { watch, left }))))
     }
 }
 
@@ -61,8 +61,6 @@ pub(super) struct Login(Option<Here>);
 struct Here {
     watch: Watch,
     left: Duration,
-    revocations: Revocations,
-    person: Principal,
 }
 
 impl Login {
@@ -75,16 +73,10 @@ impl Login {
     pub(super) async fn ended(&self) -> Farewell {
         let Some(here) = &self.0 else { return std::future::pending().await };
         let ended = here.watch.ended();
-        tokio::select! {
-            () = ended.cancelled() => {}
-            () = sleep(here.left) => {
-                return Farewell::because(CloseCode::Other(4401), "the access token has expired");
-            }
-        }
-        if here.revocations.contains(here.person.login_id) {
-            Farewell::because(CloseCode::Other(4401), "the login has ended")
-        } else {
-            Farewell::restarting()
-        }
+        let reason = tokio::select! {
+            () = ended.cancelled() => "the login has ended",
+            () = sleep(here.left) => "the access token has expired",
+        };
+        Farewell::because(CloseCode::Other(4401), reason)
     }
 }

@@ -91,10 +91,10 @@ impl Viewer {
 
     async fn converse(&mut self) -> Result<(), Farewell> {
         self.send(self.dialect.opened(self.session_id(), self.locale)).await?;
-        let stopping = self.app.ground.lifecycle.stopping();
+        let mut must_end = std::pin::pin!(self.app.ground.lifecycle.socket().must_end_owned());
         loop {
             tokio::select! {
-                () = stopping.cancelled() => return Err(Farewell::restarting()),
+                () = &mut must_end => return Err(Farewell::restarting()),
                 heard = self.socket.hear() => self.answer(heard?).await?,
                 event = next(&mut self.showing) => self.show(event).await?,
                 live = self.room.next() => self.notice(&live),

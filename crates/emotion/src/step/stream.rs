@@ -13,9 +13,8 @@ use chassis::{
     problem::{Outcome, Problem, ProblemView},
 };
 use domain::{fault::common, ids::StepId, locale::Locale};
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt, stream};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::App,
@@ -63,13 +62,14 @@ pub async fn stream(
     if last.is_end {
         return Ok(HttpResponse::NoContent().finish());
     }
-    let viewer = Viewer { reply, locale: language.0, stop: app.ground.lifecycle.stopping() };
+    let viewer = Viewer { reply, locale: language.0 };
+    let events = events(viewer).take_until(app.ground.lifecycle.socket().must_end_owned());
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((header::CACHE_CONTROL, "no-store"))
         // Tells nginx not to keep events back.
         .insert_header(("x-accel-buffering", "no"))
-        .streaming(events(viewer)))
+        .streaming(events))
 }
 
 /// What a client has already.
@@ -95,17 +95,12 @@ impl Last {
 struct Viewer {
     reply: Reply,
     locale: Locale,
-    stop: CancellationToken,
 }
 
 impl Viewer {
     /// Waits for what comes next; returns whether something comes after it.
     async fn next(&mut self) -> Option<(String, bool)> {
-        let next = tokio::select! {
-            () = self.stop.cancelled() => return None,
-            next = timeout(KEEP_ALIVE, self.reply.next()) => next,
-        };
-        Some(match next {
+        Some(match timeout(KEEP_ALIVE, self.reply.next()).await {
             Ok(Event::Piece(seq, piece)) => (self.piece(seq, &piece)?, true),
             Ok(Event::Ended(end)) => (self.end(end)?, false),
             Err(_nothing_new) => (": still here\n\n".to_owned(), true),

@@ -225,7 +225,9 @@ async fn tunnels_end_with_the_process() {
     let mut rest = Vec::new();
     let closed = async { timeout(Duration::from_secs(2), stream.read_to_end(&mut rest)).await.unwrap().unwrap() };
     let ((), length) = tokio::join!(stopped, closed);
-    assert_eq!(length, 0);
+    // The frame that closes: going away, and the reason.
+    assert_eq!(rest[..4], [0x88, u8::try_from(length - 2).unwrap(), 0x03, 0xe9]);
+    assert!(String::from_utf8_lossy(&rest[4..]).contains("connect again"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

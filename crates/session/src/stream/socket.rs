@@ -97,12 +97,12 @@ pub async fn open(
             return Ok(response);
         }
     };
-    let stopping = app.ground.lifecycle.stopping();
+    let open = app.ground.lifecycle.socket();
     // There are thousands of these, and what is moved out of its place within a future has two places in it: so nothing
     // is.
     let serving = async move {
         let farewell = tokio::select! {
-            () = stopping.cancelled() => Farewell::restarting(),
+            () = open.must_end() => Farewell::restarting(),
             Err(farewell) = watch(&mut socket, &mut viewer, snapshot, language.0) => farewell,
         };
         drop(viewer);

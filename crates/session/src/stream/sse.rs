@@ -9,9 +9,8 @@ use actix_web::{
 };
 use chassis::problem::{Outcome, Problem, ProblemView};
 use domain::{fault::common, ids::SessionId};
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt, stream};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
 use super::{frame::Written, viewer::Viewer};
 use crate::app::App;
@@ -53,7 +52,8 @@ enum Place {
 pub async fn open(app: Data<App>, id: Path<SessionId>, req: HttpRequest) -> Outcome<HttpResponse> {
     let last = last_event_id(&req)?;
     let (viewer, snapshot) = Viewer::enter(&app, &req, *id).await?;
-    let events = events(viewer, Place::Beginning(snapshot, last), app.ground.lifecycle.stopping());
+    let must_end = app.ground.lifecycle.socket().must_end_owned();
+    let events = events(viewer, Place::Beginning(snapshot, last)).take_until(must_end);
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((header::CACHE_CONTROL, "no-store"))
@@ -69,29 +69,19 @@ fn last_event_id(req: &HttpRequest) -> Outcome<Option<i64>> {
     Ok(Some(read))
 }
 
-fn events(viewer: Viewer, place: Place, stop: CancellationToken) -> impl Stream<Item = Result<Bytes, Infallible>> {
-    stream::unfold((viewer, place), move |(mut viewer, mut place)| {
-        let stop = stop.clone();
-        async move {
-            let next = async {
-                loop {
-                    match step(&mut viewer, place).await {
-                        Ok(Some((Some(bytes), next))) => return Some((Ok(bytes), next)),
-                        Ok(Some((None, next))) => place = next,
-                        Ok(None) => return None,
-                        // The client comes back and finds out why.
-                        Err(problem) => {
-                            problem.log();
-                            return None;
-                        }
-                    }
+fn events(viewer: Viewer, place: Place) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    stream::unfold((viewer, place), |(mut viewer, mut place)| async move {
+        loop {
+            match step(&mut viewer, place).await {
+                Ok(Some((Some(bytes), next))) => return Some((Ok(bytes), (viewer, next))),
+                Ok(Some((None, next))) => place = next,
+                Ok(None) => return None,
+                // The client comes back and finds out why.
+                Err(problem) => {
+                    problem.log();
+                    return None;
                 }
-            };
-            let stepped = tokio::select! {
-                () = stop.cancelled() => None,
-                stepped = next => stepped,
-            };
-            stepped.map(|(bytes, place)| (bytes, (viewer, place)))
+            }
         }
     })
 }

@@ -2,14 +2,13 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
+use chassis::lifecycle::RETURNS_PER_SECOND;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{hub::Hub, resume};
 
 /// Longest that sending everybody away takes; under the time that a process has to end.
 const LONGEST: Duration = Duration::from_secs(8);
-/// Connections for each of which a moment is taken: a hundred a second arrive somewhere without being noticed there.
-const PER_SECOND: u32 = 500;
 /// How often some are sent away.
 const WAVE: Duration = Duration::from_millis(50);
 /// Longest to wait for the library to close what is left.
@@ -22,7 +21,7 @@ pub(super) async fn run(hub: Hub) {
     hub.closing.store(true, Ordering::Release);
     let all = hub.connections.all();
     let count = u32::try_from(all.len()).unwrap_or(u32::MAX);
-    let spread = (Duration::from_secs(1) * count / PER_SECOND).min(LONGEST);
+    let spread = (Duration::from_secs(1) * count / RETURNS_PER_SECOND).min(LONGEST);
     let waves = usize::try_from(spread.as_millis() / WAVE.as_millis()).unwrap_or_default().max(1);
     let begun = Instant::now();
     for wave in all.chunks(all.len().div_ceil(waves).max(1)) {

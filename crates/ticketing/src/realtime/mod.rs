@@ -148,7 +148,7 @@ fn hub(app: &App, io: SocketIo) -> Outcome<Hub> {
         let urls = config.auth_urls.0.clone();
         Peer::new(Service::Auth, urls, Some(signer.clone()), ground.clock.clone()).map_err(Problem::unexpected)
     };
-    let revocations = Revocations::new(ground.clock.clone(), ground.lifecycle.stopping());
+    let revocations = Revocations::new(ground.clock.clone());
     let feed = Feed::start(revocations.clone(), auth()?, ground.redis.clone(), &ground.lifecycle);
     let replica = app.ground.clock.uuid().simple().to_string();
     Ok(Hub::new(Parts {
