@@ -28,7 +28,9 @@ const RETRIES: u32 = 3;
 const RETRY_PAUSES: (u64, u64) = (10, 100);
 /// Longest to wait for one node of a cluster. All are connected to twice, those that are named and those that are learnt
 /// from them, and one that is away must not keep the others from being there in time.
-const NODE_TIMEOUT: Duration = Duration::from_millis(400);
+const NODE_TIMEOUT: Duration = Duration::from_millis(900);
+/// Longest a request waits for a connection to a cluster: as long as one takes whose first named node is away.
+const CLUSTER_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Where Redis is; clones share it.
 #[derive(Clone)]
@@ -66,6 +68,11 @@ impl Address {
 
     pub(super) fn is_cluster(&self) -> bool {
         matches!(self, Self::Cluster(_))
+    }
+
+    /// Returns how long a request waits for a connection.
+    pub(super) fn acquire_timeout(&self) -> Duration {
+        if self.is_cluster() { CLUSTER_ACQUIRE_TIMEOUT } else { ACQUIRE_TIMEOUT }
     }
 
     /// Connects; an answer may take as long as `patience`.

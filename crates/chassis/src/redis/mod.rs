@@ -27,7 +27,7 @@ use crate::{
     problem::{Outcome, Problem},
 };
 
-/// Longest a request waits for a connection.
+/// Longest a request waits for a connection to one server.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest an answer on a connection of the pool may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
@@ -84,13 +84,14 @@ impl Redis {
     /// Returns an error when the URL cannot be read.
     pub fn new(config: &RedisConfig) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let address = Address::read(config.redis_url.expose_secret()).map_err(|fault| format!("REDIS_URL {fault}"))?;
+        let patience = address.acquire_timeout();
         let pool = managed::Pool::builder(Manager(address.clone()))
             .max_size(config.redis_pool_size)
             // The one that was used last need not be asked whether it is alive.
             .queue_mode(QueueMode::Lifo)
-            .wait_timeout(Some(ACQUIRE_TIMEOUT))
-            .create_timeout(Some(ACQUIRE_TIMEOUT))
-            .recycle_timeout(Some(ACQUIRE_TIMEOUT))
+            .wait_timeout(Some(patience))
+            .create_timeout(Some(patience))
+            .recycle_timeout(Some(patience))
             .runtime(Runtime::Tokio1)
             .build()?;
         Ok(Self { pool, own: Arc::new(Own::new()), address, prefix: config.redis_prefix.clone() })
@@ -107,7 +108,8 @@ impl Redis {
     /// 503 when none is free in time or the server is away.
     pub async fn conn(&self) -> Outcome<Connection> {
         // The pool limits each of its steps; together they may take much longer.
-        let taken = tokio::time::timeout(ACQUIRE_TIMEOUT, self.pool.get()).await.map_err(Problem::unavailable)?;
+        let patience = self.address.acquire_timeout();
+        let taken = tokio::time::timeout(patience, self.pool.get()).await.map_err(Problem::unavailable)?;
         Ok(Connection(taken.map_err(Problem::unavailable)?))
     }
 
@@ -143,7 +145,7 @@ impl Redis {
     }
 
     async fn shared(&self) -> Outcome<Arc<Wire>> {
-        self.own.conn(ACQUIRE_TIMEOUT, async || Ok(self.address.connect(SHARED_TIMEOUT).await?)).await
+        self.own.conn(self.address.acquire_timeout(), async || Ok(self.address.connect(SHARED_TIMEOUT).await?)).await
     }
 
     /// Names a key of this deployment: `key("login:{id}")` is `maru:login:{id}`.
