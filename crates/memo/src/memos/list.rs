@@ -25,7 +25,9 @@ use uuid::Uuid;
 use super::{
     MemoView,
     cursor::Place,
-    private, search, show_all,
+    private,
+    search::{self, Found},
+    show_all,
     store::{self, Filter, Memo},
 };
 use crate::app::App;
@@ -85,15 +87,18 @@ pub async fn list(app: Data<App>, person: Person, req: HttpRequest, query: Query
     let cursor = query.cursor.as_deref().map(|text| Place::read(text, &app.cursor_mac, &name)).transpose()?;
     let after = cursor.unwrap_or_else(|| filter.start());
     let mut conn = app.ground.pg.conn().await?;
-    let mut memos = match &sought {
-        Some(sought) => search::search(&mut conn, &filter, sought, after, limit + 1).await?,
-        None => store::list(&mut conn, &filter, after, limit + 1).await?,
+    let (mut memos, found) = match &sought {
+        Some(sought) => {
+            let Found { memos, total } = search::search(&mut conn, &filter, sought, after, limit + 1).await?;
+            (memos, total)
+        }
+        None => (store::list(&mut conn, &filter, after, limit + 1).await?, None),
     };
     let next = cut(&mut memos, limit).map(|last| page::at(&req, "cursor", &last.write(&app.cursor_mac, &name)));
     let total = match (cursor, &next, &sought) {
         (None, None, _) => i64::try_from(memos.len()).ok(),
         (_, _, None) => Some(store::count(&mut conn, &filter).await?),
-        (_, _, Some(sought)) => search::count(&mut conn, &filter, sought).await?,
+        (_, _, Some(_words)) => found,
     };
     let views = show_all(&mut conn, memos, &app.storage).await?;
     drop(conn);

@@ -272,12 +272,3 @@ pub async fn load(conn: &mut AsyncPgConnection, owner: UserId, ids: &[Uuid]) -> 
     let newest = rows.order((memos::created_at.desc(), memos::id.desc()));
     Ok(newest.select(Memo::as_select()).load(conn).await?)
 }
-
-/// Reads what stands in memos of `owner`: text and tags.
-///
-/// # Errors
-/// Returns a problem when the database is away.
-pub async fn texts(conn: &mut AsyncPgConnection, owner: UserId, ids: &[Uuid]) -> Outcome<Vec<(String, Vec<String>)>> {
-    let rows = memos::table.filter(memos::id.eq_any(ids)).filter(memos::user_id.eq(owner.0));
-    Ok(rows.select((memos::content, memos::tags)).load(conn).await?)
-}

@@ -170,3 +170,18 @@ async fn a_search_says_on_every_page_how_many_it_finds() {
     }
     assert_eq!(pages, [5, 5, 2]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_very_long_memos_a_page_is_found_without_reading_them_all() {
+    let (stage, app) = start().await;
+    let kim = app.as_user();
+    // 300 kB each.
+    let texts: Vec<String> = (0..5).map(|n| format!("긴글 {n} {}", "가".repeat(99_900))).collect();
+    write(&kim, &stage, &texts.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let newest_first: Vec<_> = texts.iter().rev().cloned().collect();
+    assert!(all_pages(&kim, &format!("{}&limit=2", q("긴글"))).await == newest_first);
+    let page = kim.get(&format!("/memo/list?{}&limit=2", q("긴글"))).await.assert_status(200);
+    assert_eq!((page.header("x-total-count"), page.json.as_array().unwrap().len()), ("", 2));
+    let few = kim.get(&format!("/memo/list?{}", q("긴글 3"))).await.assert_status(200);
+    assert_eq!(few.header("x-total-count"), "1", "what is whole on its page is counted");
+}
