@@ -96,6 +96,8 @@ struct Written {
 struct Measured {
     list: Read,
     search: Read,
+    /// Each query by itself.
+    sought: Vec<(&'static str, Read)>,
     create: Vec<Written>,
 }
 
@@ -136,14 +138,15 @@ async fn measure(
         Surroundings { database_url: &database.url, redis_url: &platform.redis_url, log_level: &options.log_level };
     let server = start_memo(&key, around, processes).await?;
     let stand = Stand { options, database, server, key };
-    let (list, search) = (stand.list().await?, stand.search().await?);
+    let list = stand.list().await?;
+    let (search, sought) = stand.search().await?;
     let pgbench = Pgbench::find(&database.url).await?;
     let mut create = Vec::new();
     for round in 1..=options.rounds {
         progress(&format!("round {round} of {}: the bare insert, then the service", options.rounds))?;
         create.push(stand.create(&pgbench).await?);
     }
-    Ok(Measured { list, search, create })
+    Ok(Measured { list, search, sought, create })
 }
 
 impl Stand<'_> {
@@ -173,8 +176,8 @@ impl Stand<'_> {
         self.read(paths, self.options.lists, &bare).await
     }
 
-    /// Looks for one thing after the other.
-    async fn search(&self) -> Result<Read, Trouble> {
+    /// Looks for one thing after the other, and then for each by itself.
+    async fn search(&self) -> Result<(Read, Vec<(&'static str, Read)>), Trouble> {
         progress(&format!("{} searches a second", self.options.searches))?;
         let encoded = |query: &str| url::form_urlencoded::byte_serialize(query.as_bytes()).collect::<String>();
         let paths: Vec<String> = QUERIES.iter().map(|query| format!("/memo/list?q={}", encoded(query))).collect();
@@ -190,8 +193,15 @@ impl Stand<'_> {
         }
         let asked: Vec<[&(dyn ToSql + Sync); 2]> =
             keys.iter().map(|keys| [&PERSON as &(dyn ToSql + Sync), keys]).collect();
-        let bare = self.bare(bare, &asked).await?;
-        self.read(paths, self.options.searches, &bare).await
+        let times = self.bare(bare, &asked).await?;
+        let all = self.read(paths.clone(), self.options.searches, &times).await?;
+        let mut each = Vec::new();
+        for ((query, path), asked) in QUERIES.into_iter().zip(paths).zip(asked) {
+            progress(&format!("{} searches a second for {query}", self.options.searches))?;
+            let times = self.bare(bare, &[asked]).await?;
+            each.push((query, self.read(vec![path], self.options.searches, &times).await?));
+        }
+        Ok((all, each))
     }
 
     /// Checks that an answer holds what it must, before its time counts.

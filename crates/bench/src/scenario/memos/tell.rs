@@ -25,7 +25,8 @@ pub(super) fn tell(report: &mut Report, options: &Options, measured: &Measured) 
     let mut table = Table::new(title, &columns);
     let rows =
         [("a month, 300 memos", options.lists, &measured.list), ("a search", options.searches, &measured.search)];
-    for (what, rate, read) in rows {
+    let each = measured.sought.iter().map(|(query, read)| (*query, options.searches, read));
+    for (what, rate, read) in rows.into_iter().chain(each) {
         let micros = read.server_micros.map_or_else(|| "-".to_owned(), |micros| format!("{micros:.0}"));
         table.row([
             what.to_owned(),
@@ -63,7 +64,10 @@ pub(super) fn tell(report: &mut Report, options: &Options, measured: &Measured) 
     ] {
         report.goal(Goal { what, measured, bound });
     }
-    report.figures(json!({ "list": measured.list, "search": measured.search, "create": measured.create }));
+    let sought: Vec<_> = measured.sought.iter().map(|(query, read)| json!({ "q": query, "times": read })).collect();
+    report.figures(json!({
+        "list": measured.list, "search": measured.search, "sought": sought, "create": measured.create
+    }));
 }
 
 fn ms(duration: Duration) -> f64 {
