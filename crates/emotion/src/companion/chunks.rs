@@ -2,17 +2,11 @@
 
 use std::time::Duration;
 
-use async_openai::{error::OpenAIError, types::stream::StreamResponse};
-use futures_util::StreamExt;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::{
-    Finish,
-    failure::Failure,
-    openai::{Delta, read},
-};
+use super::{Finish, events::Events, failure::Failure, openai::Delta};
 
 /// Chunks that cannot be read and are passed over; one more ends the reply.
 const BAD_CHUNKS_MAX: u32 = 3;
@@ -21,35 +15,35 @@ const REASON_MAX: usize = 32;
 
 /// A reply on its way.
 pub(super) struct Stream {
-    chunks: StreamResponse<Chunk>,
+    events: Events,
     bad: u32,
     finish: Option<Finish>,
     idle: Duration,
 }
 
 impl Stream {
-    /// Reads `chunks`, waiting for each no longer than `idle`.
-    pub(super) fn new(chunks: StreamResponse<Chunk>, idle: Duration) -> Self {
-        Self { chunks, bad: 0, finish: None, idle }
+    /// Reads `events`, waiting for each no longer than `idle`.
+    pub(super) const fn new(events: Events, idle: Duration) -> Self {
+        Self { events, bad: 0, finish: None, idle }
     }
 
     /// Waits for the next text, or for the end of a reply that is whole.
     pub(super) async fn next(&mut self) -> Result<Delta, Failure> {
         loop {
-            let chunk = match timeout(self.idle, self.chunks.next()).await {
+            let data = match timeout(self.idle, self.events.next()).await {
                 Err(_elapsed) => return Err(Failure::Silent),
                 // `[DONE]` and a body that breaks off look the same here: only a reason makes it whole.
-                Ok(None) => return self.finish.take().map(Delta::Over).ok_or(Failure::Truncated),
-                Ok(Some(Err(OpenAIError::JSONDeserialize(..)))) => {
-                    self.bad += 1;
-                    if self.bad > BAD_CHUNKS_MAX {
-                        return Err(Failure::Garbled);
-                    }
-                    continue;
-                }
+                Ok(Ok(None)) => return self.finish.take().map(Delta::Over).ok_or(Failure::Truncated),
                 // With the reason there, what breaks off is the count of tokens and the goodbye.
-                Ok(Some(Err(error))) => return self.finish.take().map(Delta::Over).ok_or_else(|| read(&error)),
-                Ok(Some(Ok(chunk))) => chunk,
+                Ok(Err(failure)) => return self.finish.take().map(Delta::Over).ok_or(failure),
+                Ok(Ok(Some(data))) => data,
+            };
+            let Ok(chunk) = serde_json::from_slice::<Chunk>(&data) else {
+                self.bad += 1;
+                if self.bad > BAD_CHUNKS_MAX {
+                    return Err(Failure::Garbled);
+                }
+                continue;
             };
             if chunk.error.is_some() {
                 return Err(Failure::Told);
@@ -80,7 +74,7 @@ impl Stream {
 
 /// A chunk, as any server sends it.
 #[derive(Deserialize)]
-pub(super) struct Chunk {
+struct Chunk {
     #[serde(default)]
     choices: Vec<Choice>,
     usage: Option<Usage>,

@@ -28,6 +28,17 @@ pub(super) enum Failure {
 }
 
 impl Failure {
+    /// Returns why a request or its response failed.
+    pub(super) fn of(error: &reqwest::Error) -> Self {
+        if error.is_timeout() && !error.is_connect() {
+            Self::Silent
+        } else if error.is_body() || error.is_decode() {
+            Self::Truncated
+        } else {
+            Self::Unreachable
+        }
+    }
+
     /// Returns the name under which it is counted.
     pub(super) const fn name(self) -> &'static str {
         match self {

@@ -6,6 +6,7 @@
 
 mod chunks;
 mod config;
+mod events;
 mod failure;
 mod model;
 mod offline;

@@ -1,13 +1,18 @@
 //! One try at an OpenAI-compatible API.
 //!
-//! The client library reads the events; what it cannot be left to is here. Its own retries obey any `Retry-After`, so
-//! requests go through a service of ours that tries once. Its types refuse what many servers send, so chunks are read into
-//! a type that takes it. It holds the stream in a channel without an end, so whoever reads here reads without pause and
-//! counts what comes. It writes what it cannot read into the log, which the telemetry switches off by its name.
+//! The client library makes the requests and reads values; what it cannot be left to is here. Its own retries obey any
+//! `Retry-After`, so requests go through a service of ours that tries once. It reads a stream without pause, whoever
+//! listens, so a stream's request is sent here, and its types refuse what many servers send, so chunks are read into one
+//! that takes it. It writes what it cannot read into the log, which the telemetry switches off by its name.
 
 use std::{sync::Arc, time::Duration};
 
-use async_openai::{Client, config::OpenAIConfig, error::OpenAIError, middleware::HttpRequestFactory};
+use async_openai::{
+    Client,
+    config::{Config, OpenAIConfig},
+    error::OpenAIError,
+    middleware::HttpRequestFactory,
+};
 use chassis::problem::{Outcome, Problem};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -19,6 +24,7 @@ use super::{
     ChatMessage, Finish, Question, Role,
     chunks::{Content, Stream},
     config::Limits,
+    events::Events,
     failure::Failure,
 };
 
@@ -50,6 +56,7 @@ pub(super) enum Delta {
 /// An OpenAI-compatible API.
 pub(super) struct Api {
     client: Client<OpenAIConfig>,
+    http: reqwest::Client,
     limits: Limits,
     max_tokens_parameter: String,
 }
@@ -75,8 +82,8 @@ impl Api {
             let http = http.clone();
             move |request: HttpRequestFactory| once(http.clone(), request)
         });
-        let client = Client::build(http, config).with_http_service(service);
-        Ok(Self { client, limits, max_tokens_parameter: max_tokens_parameter.to_owned() })
+        let client = Client::build(http.clone(), config).with_http_service(service);
+        Ok(Self { client, http, limits, max_tokens_parameter: max_tokens_parameter.to_owned() })
     }
 
     fn request(&self, model: &str, messages: &[ChatMessage], max_tokens: u32) -> Value {
@@ -115,8 +122,11 @@ impl Api {
             }
         }
         let begun = async {
-            let chunks = self.client.chat().create_stream_byot(request).await.map_err(|error| read(&error))?;
-            let mut stream = Stream::new(chunks, self.limits.idle);
+            let config = self.client.config();
+            let request =
+                self.http.post(config.url("/chat/completions")).headers(config.headers()).json(&request).build();
+            let response = send(&self.http, request.map_err(|error| Failure::of(&error))?).await?;
+            let mut stream = Stream::new(Events::new(response), self.limits.idle);
             match stream.next().await? {
                 Delta::Text(first) => Ok((first, stream)),
                 Delta::Over(_) => Err(Failure::Truncated),
@@ -143,21 +153,26 @@ impl Api {
     }
 }
 
-/// Sends a request once. A refusal is read as far as is needed to know what to do about it.
+/// Sends a request of the client library.
 async fn once(http: reqwest::Client, request: HttpRequestFactory) -> Result<reqwest::Response, OpenAIError> {
-    let turned = |failure| OpenAIError::Boxed(Box::new(Turned(failure)));
-    let mut response = http.execute(request.build().await?).await?;
+    send(&http, request.build().await?).await.map_err(|failure| OpenAIError::Boxed(Box::new(Turned(failure))))
+}
+
+/// Sends a request once. A refusal is read as far as is needed to know what to do about it.
+async fn send(http: &reqwest::Client, request: reqwest::Request) -> Result<reqwest::Response, Failure> {
+    let mut response = http.execute(request).await.map_err(|error| Failure::of(&error))?;
     let status = response.status();
     if status.is_success() {
         let kind = response.headers().get(reqwest::header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        return match kind {
-            Some(kind) if kind.starts_with("text/html") => Err(turned(Failure::Garbled)),
-            _ => Ok(response),
+        return if kind.is_some_and(|kind| kind.starts_with("text/html")) {
+            Err(Failure::Garbled)
+        } else {
+            Ok(response)
         };
     }
     let after =
         response.headers().get(reqwest::header::RETRY_AFTER).and_then(|after| after.to_str().ok()?.parse().ok());
-    Err(turned(match status.as_u16() {
+    Err(match status.as_u16() {
         401 | 403 => Failure::Key,
         429 => Failure::Busy(after.map(Duration::from_secs)),
         status @ 500.. => Failure::Broken(status),
@@ -176,15 +191,13 @@ async fn once(http: reqwest::Client, request: HttpRequestFactory) -> Result<reqw
                 Failure::Refused(status)
             }
         }
-    }))
+    })
 }
 
-pub(super) fn read(error: &OpenAIError) -> Failure {
+fn read(error: &OpenAIError) -> Failure {
     match error {
         OpenAIError::Boxed(source) => source.downcast_ref().map_or(Failure::Unreachable, |Turned(failure)| *failure),
-        OpenAIError::Reqwest(error) if error.is_timeout() && !error.is_connect() => Failure::Silent,
-        OpenAIError::Reqwest(error) if error.is_body() || error.is_decode() => Failure::Truncated,
-        OpenAIError::Reqwest(_) => Failure::Unreachable,
+        OpenAIError::Reqwest(error) => Failure::of(error),
         OpenAIError::JSONDeserialize(..) => Failure::Garbled,
         OpenAIError::ApiError(answer) => Failure::Broken(answer.status_code.as_u16()),
         _ => Failure::Truncated,
