@@ -116,8 +116,17 @@ impl Pg {
     /// # Errors
     /// 503 when none is free in time or the server is away.
     pub async fn conn(&self) -> Outcome<Connection> {
+        self.conn_within(ACQUIRE_TIMEOUT).await
+    }
+
+    /// Takes a connection, for whoever would rather wait than be refused when many come in the same moment.
+    ///
+    /// # Errors
+    /// 503 when none is free within `patience` or the server is away.
+    pub async fn conn_within(&self, patience: Duration) -> Outcome<Connection> {
+        let timeouts = Timeouts { wait: Some(patience), ..self.pool.timeouts() };
         // The pool limits each of its steps; together they may take much longer.
-        let taken = timeout(ACQUIRE_TIMEOUT, self.pool.get()).await.map_err(Problem::unavailable)?;
+        let taken = timeout(patience, self.pool.timeout_get(&timeouts)).await.map_err(Problem::unavailable)?;
         Ok(Connection(Some(taken.map_err(Problem::unavailable)?)))
     }
 

@@ -3,6 +3,8 @@
 //! Whoever waits for the first word waits for this, so it goes to the database twice: once for everything that is to be
 //! known, once with everything that is to be written.
 
+use std::time::Duration;
+
 use chassis::{
     idempotency::Answer,
     problem::{Outcome, Problem},
@@ -37,6 +39,10 @@ use crate::{
     step::{Step, running, store::NewStep},
     vault::PersonVault,
 };
+
+/// Longest a message waits for the database: who has said something would rather wait than say it again. How many may wait
+/// is limited by the places for replies.
+const PATIENCE: Duration = Duration::from_secs(6);
 
 /// What became of a message.
 pub(super) enum Beginning {
@@ -90,7 +96,7 @@ pub(super) async fn begin(app: &App, draft: &Draft, ask: oneshot::Sender<Questio
     let text = &draft.message.user_input;
     let tokens = app.companion.window().and_then(|_| i32::try_from(context::count(text)).ok());
     let heard = Heard { tokens, held: Held::of(text) };
-    let mut conn = app.ground.pg.conn().await?;
+    let mut conn = app.ground.pg.conn_within(PATIENCE).await?;
     conn.transaction(async |conn| {
         let mut beginning = say(conn, app, draft, heard).await?;
         if let Beginning::New(fresh) = &mut beginning {

@@ -87,7 +87,7 @@ pub(super) async fn run(app: App, draft: Draft, begun: oneshot::Sender<Outcome<S
         Ok(Beginning::New(fresh)) => fresh,
         Ok(Beginning::Before(id)) => return drop(begun.send(Ok(Started::Before(id)))),
         Ok(Beginning::Again(id)) => {
-            let reply = super::resume(&app, owner, id, 0).await;
+            let reply = Box::pin(super::resume(&app, owner, id, 0)).await;
             return drop(begun.send(reply.map(Started::Again)));
         }
         Err(problem) => return drop(begun.send(Err(problem))),
@@ -106,14 +106,15 @@ pub(super) async fn run(app: App, draft: Draft, begun: oneshot::Sender<Outcome<S
     if turn_budget.is_some() {
         facts.reply_tokens = u32::try_from(context::count(live.progress.borrow().text())).ok();
     }
-    let end = keep::whole(&app, &live, end, &facts).await;
+    // There are many of these, most of their time in `write`: what else they do is put aside until they do it.
+    let end = Box::pin(keep::whole(&app, &live, end, &facts)).await;
     live.progress.send_modify(|progress| progress.close(end));
     app.replies.remove(&live);
     drop(place);
     report(&live, end, started);
-    drop(timeout(REDIS_PATIENCE, relay::tell_end(&app.ground.redis, &live, end)).await);
+    drop(timeout(REDIS_PATIENCE, Box::pin(relay::tell_end(&app.ground.redis, &live, end))).await);
     if let Some(turn_budget) = turn_budget.filter(|_| end == End::Complete) {
-        afterwards(&app, &live, &draft, &opening, &fresh, turn_budget).await;
+        Box::pin(afterwards(&app, &live, &draft, &opening, &fresh, turn_budget)).await;
     }
 }
 
@@ -170,9 +171,8 @@ async fn write(
     let watch = OutputWatch::new(fresh.risk.level, locale);
     tokio::select! {
         biased;
-        () = live.stop.cancelled() => End::Stopped,
+        end = live.stopped() => end,
         end = gather(app, live, pieces, watch, facts) => end,
-        () = keep::until_erased(app, live) => End::Interrupted,
         () = nobody_looks(app, live) => End::Interrupted,
         () = out_of_time(app) => End::Interrupted,
     }
@@ -257,7 +257,8 @@ async fn nobody_looks(app: &App, live: &Live) {
         if live.progress.receiver_count() > 0 {
             continue;
         }
-        let elsewhere = timeout(REDIS_PATIENCE, relay::is_looked_at(&app.ground.redis, &live.step)).await;
+        let asking = Box::pin(relay::is_looked_at(&app.ground.redis, &live.step));
+        let elsewhere = timeout(REDIS_PATIENCE, asking).await;
         if !elsewhere.is_ok_and(Result::unwrap_or_default) {
             tracing::info!(step_id = %live.step.id, "nobody looks at a reply any more");
             return;

@@ -1,6 +1,6 @@
 //! Keeps a reply: what there is of it while it grows, and the whole when it has ended.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use chassis::problem::Outcome;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -10,6 +10,10 @@ use crate::{app::App, limit, step::running};
 
 /// How often the text so far is kept and the lease renewed; a third of the lease.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
+/// The same when the service ends, which waits for the last reply.
+const CHECKPOINT_AT_THE_END: Duration = Duration::from_millis(250);
+/// Replies of one statement.
+const TOGETHER: usize = 64;
 /// How long a finished reply waits for a database that is away, and how often it tries.
 const KEEP_PATIENCE: Duration = Duration::from_secs(20);
 const KEEP_EVERY: Duration = Duration::from_millis(500);
@@ -20,21 +24,42 @@ fn so_far(live: &Live) -> (String, Vec<u32>) {
     (progress.text().to_owned(), progress.ends().to_vec())
 }
 
-/// Keeps what there is, again and again, until the step is gone: its conversation was erased, and nobody waits for the
-/// rest. A database that is away for a moment costs a checkpoint, not the reply.
-pub(super) async fn until_erased(app: &App, live: &Live) {
-    let id = live.step.id;
-    loop {
-        sleep(CHECKPOINT_EVERY).await;
+/// Starts the loop that keeps what there is of the replies that are written here, some of them in one statement: a
+/// thousand replies cost a handful. A database that is away for a moment costs a checkpoint, not a reply.
+pub(super) fn checkpoints(app: &App) {
+    let lifecycle = app.ground.lifecycle.clone();
+    let app = app.clone();
+    lifecycle.spawn_loop("reply_checkpoints", move |stop| {
+        let app = app.clone();
+        async move {
+            // Replies go on for a while when the service ends, and so do their leases.
+            while !stop.is_cancelled() || !app.replies.own().is_empty() {
+                let pause = if stop.is_cancelled() { CHECKPOINT_AT_THE_END } else { CHECKPOINT_EVERY };
+                tokio::select! {
+                    () = stop.cancelled(), if !stop.is_cancelled() => continue,
+                    () = sleep(pause) => {}
+                }
+                for some in app.replies.own().chunks(TOGETHER) {
+                    if let Err(problem) = checkpoint(&app, some).await {
+                        tracing::warn!(code = problem.code(), replies = some.len(), "checkpoints were missed");
+                    }
+                }
+            }
+        }
+    });
+}
+
+/// Keeps some replies. One whose step is gone is interrupted: its conversation was erased, and nobody waits for the rest.
+async fn checkpoint(app: &App, some: &[Arc<Live>]) -> Outcome<()> {
+    let mut sealed = Vec::with_capacity(some.len());
+    for live in some {
         let (text, ends) = so_far(live);
         let reply = running::Progress { text: &text, ends: &ends };
-        let kept = async { running::checkpoint(&mut *app.ground.pg.conn().await?, &live.vault, id, reply).await };
-        match kept.await {
-            Ok(true) => {}
-            Ok(false) => return,
-            Err(problem) => tracing::warn!(code = problem.code(), step_id = %id, "a checkpoint was missed"),
-        }
+        sealed.push(running::Checkpoint::seal(&live.vault, live.step.id, live.step.attempt, reply)?);
     }
+    let there = running::checkpoint(&mut *app.ground.pg.conn().await?, &sealed).await?;
+    some.iter().filter(|live| !there.contains(&live.step.id)).for_each(|live| live.gone());
+    Ok(())
 }
 
 /// Keeps the reply, with patience; a reply that could not be kept is not complete.
@@ -70,7 +95,7 @@ async fn try_to_keep(app: &App, live: &Live, end: End, facts: &Facts, reply: run
         ..running::Ended::new(reply, end.status(), app.ground.clock.now())
     };
     let mut conn = app.ground.pg.conn().await?;
-    if !running::finish(&mut conn, &live.vault, id, ended).await? {
+    if !running::finish(&mut conn, &live.vault, (id, live.step.attempt), ended).await? {
         return Ok(false);
     }
     let emotion = live.progress.borrow().known().emotion.clone();

@@ -7,7 +7,7 @@ use std::{
     collections::{HashMap, hash_map::Entry},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
 
@@ -15,7 +15,7 @@ use domain::ids::{ConversationId, StepId, UserId};
 use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::progress::{Begun, Progress, Reply};
+use super::progress::{Begun, End, Progress, Reply};
 use crate::vault::PersonVault;
 
 /// Replies of one conversation that begin while a viewer does something else; more are told by the next one's frames.
@@ -40,8 +40,10 @@ pub struct Live {
     pub(super) owner: UserId,
     pub(super) vault: PersonVault,
     pub(super) progress: watch::Sender<Progress>,
-    /// The person wants no more of it.
+    /// Nobody wants more of it.
     pub(super) stop: CancellationToken,
+    /// Its step is not there any more.
+    is_gone: AtomicBool,
     /// Whether it is written elsewhere.
     pub(super) is_mirror: bool,
     /// Pieces that other replicas were told.
@@ -66,6 +68,7 @@ impl Live {
             vault,
             progress,
             stop: CancellationToken::new(),
+            is_gone: AtomicBool::new(false),
             is_mirror,
             told: AtomicU32::new(0),
         }
@@ -79,6 +82,18 @@ impl Live {
     /// Looks at it from the piece after the first `seen` ones.
     pub fn view(&self, seen: u32) -> Reply {
         Reply::new(self.step, self.progress.subscribe(), seen)
+    }
+
+    /// Says that its step is not there any more.
+    pub(super) fn gone(&self) {
+        self.is_gone.store(true, Ordering::Release);
+        self.stop.cancel();
+    }
+
+    /// Waits until it is stopped; returns how it ends then.
+    pub(super) async fn stopped(&self) -> End {
+        self.stop.cancelled().await;
+        if self.is_gone.load(Ordering::Acquire) { End::Interrupted } else { End::Stopped }
     }
 
     pub(super) fn told(&self) -> u32 {
@@ -159,6 +174,11 @@ impl Replies {
     /// Waits until something has been written.
     pub(super) async fn woken(&self) {
         self.0.untold.notified().await;
+    }
+
+    /// Returns the replies that are written here.
+    pub(super) fn own(&self) -> Vec<Arc<Live>> {
+        self.live().values().filter(|live| !live.is_mirror).cloned().collect()
     }
 
     /// Returns the replies that are written here and have pieces that other replicas were not told.

@@ -197,6 +197,7 @@ pub fn load_rules() {
 /// Starts the loops that replies lean on.
 pub fn keep_loops(app: &App) {
     sweep(&app.ground.lifecycle, app.ground.pg.clone());
+    keep::checkpoints(app);
     relay::tell(&app.ground.lifecycle, app.ground.redis.clone(), app.replies.clone());
     notices::hear(&app.ground.lifecycle, app.clone());
 }

@@ -95,7 +95,8 @@ impl Viewer {
         loop {
             tokio::select! {
                 () = &mut must_end => return Err(Farewell::restarting()),
-                heard = self.socket.hear() => self.answer(heard?).await?,
+                // Put aside: most of the time nothing is said, and there are many of these.
+                heard = self.socket.hear() => Box::pin(self.answer(heard?)).await?,
                 event = next(&mut self.showing) => self.show(event).await?,
                 live = self.room.next() => self.notice(&live),
             }

@@ -9,11 +9,11 @@ use chassis::{
 };
 use chrono::{DateTime, Utc};
 use diesel::{
-    ExpressionMethods, OptionalExtension, QueryDsl, QueryableByName,
-    dsl::{exists, select, sql},
+    BoolExpressionMethods, ExpressionMethods, OptionalExtension, QueryDsl, QueryableByName,
+    dsl::sql,
     result::{DatabaseErrorKind, Error},
     sql_query,
-    sql_types::{BigInt, Binary, Bool, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::{
@@ -34,7 +34,6 @@ use crate::{
 const NEW_LEASE: &str = "clock_timestamp() + interval '6 seconds'";
 /// Whether a lease has passed.
 const LEASE_PASSED: &str = "lease_until < clock_timestamp()";
-const RUNNING: [&str; 2] = [StepStatus::Pending.name(), StepStatus::Streaming.name()];
 /// What a reply may still be finished from. A process that was believed gone may come back with the whole reply.
 const UNFINISHED: [&str; 3] =
     [StepStatus::Pending.name(), StepStatus::Streaming.name(), StepStatus::Interrupted.name()];
@@ -272,33 +271,74 @@ pub async fn try_again(conn: &mut AsyncPgConnection, vault: &PersonVault, id: St
     })
 }
 
-/// Keeps what was written so far and renews the lease; returns whether the step is still there, running or not.
-///
-/// # Errors
-/// Returns a problem when the database is away.
-pub async fn checkpoint(
-    conn: &mut AsyncPgConnection,
-    vault: &PersonVault,
+/// What there is of a reply, sealed.
+pub struct Checkpoint {
     id: StepId,
-    reply: Progress<'_>,
-) -> Outcome<bool> {
-    let kept = diesel::update(emotion_steps::table.find(id.0).filter(emotion_steps::status.eq_any(RUNNING)))
-        .set((
-            emotion_steps::gpt_response_sealed.eq(vault.seal(id.0, Column::GptResponse, reply.text)?),
-            emotion_steps::reply_seq.eq(reply.seq()),
-            emotion_steps::reply_ends_sealed.eq(seal_ends(vault, id, reply.ends)?),
-            emotion_steps::lease_until.eq(sql::<Timestamptz>(NEW_LEASE)),
-        ))
-        .execute(conn)
-        .await?;
-    Ok(kept > 0 || select(exists(emotion_steps::table.find(id.0))).get_result(conn).await?)
+    attempt: i32,
+    reply: Vec<u8>,
+    seq: i32,
+    ends: Vec<u8>,
 }
 
-/// Keeps a reply as it ended; returns whether it was still unfinished.
+impl Checkpoint {
+    /// Seals what there is of a step's reply, in a try.
+    ///
+    /// # Errors
+    /// Returns a problem when the person's key does not work.
+    pub fn seal(vault: &PersonVault, id: StepId, attempt: i32, reply: Progress<'_>) -> Outcome<Self> {
+        Ok(Self {
+            id,
+            attempt,
+            reply: vault.seal(id.0, Column::GptResponse, reply.text)?,
+            seq: reply.seq(),
+            ends: seal_ends(vault, id, reply.ends)?,
+        })
+    }
+}
+
+#[derive(QueryableByName)]
+struct There {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+}
+
+/// Keeps what was written so far of some replies and renews their leases; returns the steps that are still there, running
+/// or not, with the same try. One that somebody else holds just then is passed over: nobody waits for anybody here.
 ///
 /// # Errors
 /// Returns a problem when the database is away.
-pub async fn finish(conn: &mut AsyncPgConnection, vault: &PersonVault, id: StepId, ended: Ended<'_>) -> Outcome<bool> {
+pub async fn checkpoint(conn: &mut AsyncPgConnection, some: &[Checkpoint]) -> Outcome<Vec<StepId>> {
+    let there: Vec<There> = sql_query(format!(
+        "WITH kept AS (SELECT * FROM unnest($1, $2, $3, $4, $5) AS k(id, attempt, reply, seq, ends)), \
+         held AS (SELECT s.id FROM emotion_steps s JOIN kept k ON s.id = k.id AND s.attempt = k.attempt \
+                  WHERE s.status IN ('pending', 'streaming') FOR UPDATE OF s SKIP LOCKED), \
+         renewed AS (UPDATE emotion_steps s SET gpt_response_sealed = k.reply, reply_seq = k.seq, \
+                     reply_ends_sealed = k.ends, lease_until = {NEW_LEASE} \
+                     FROM kept k JOIN held h ON h.id = k.id WHERE s.id = k.id) \
+         SELECT s.id FROM emotion_steps s JOIN kept k ON s.id = k.id AND s.attempt = k.attempt"
+    ))
+    .bind::<Array<SqlUuid>, _>(some.iter().map(|one| one.id.0).collect::<Vec<_>>())
+    .bind::<Array<Integer>, _>(some.iter().map(|one| one.attempt).collect::<Vec<_>>())
+    .bind::<Array<Binary>, _>(some.iter().map(|one| &one.reply[..]).collect::<Vec<_>>())
+    .bind::<Array<Integer>, _>(some.iter().map(|one| one.seq).collect::<Vec<_>>())
+    .bind::<Array<Binary>, _>(some.iter().map(|one| &one.ends[..]).collect::<Vec<_>>())
+    .prepared()
+    .load(conn)
+    .await?;
+    Ok(there.into_iter().map(|step| StepId::from_uuid(step.id)).collect())
+}
+
+/// Keeps a reply as it ended; returns whether this try was still unfinished.
+///
+/// # Errors
+/// Returns a problem when the database is away.
+pub async fn finish(
+    conn: &mut AsyncPgConnection,
+    vault: &PersonVault,
+    (id, attempt): (StepId, i32),
+    ended: Ended<'_>,
+) -> Outcome<bool> {
+    let unfinished = emotion_steps::status.eq_any(UNFINISHED).and(emotion_steps::attempt.eq(attempt));
     // Fields that are not known are skipped: a tuple of `Option`s leaves its empty ones out of the statement.
     let known = (
         ended.provider.map(|provider| emotion_steps::provider.eq(provider)),
@@ -309,7 +349,7 @@ pub async fn finish(conn: &mut AsyncPgConnection, vault: &PersonVault, id: StepI
         ended.reply_tokens.map(|tokens| emotion_steps::reply_tokens.eq(tokens)),
         ended.ttft_ms.map(|ms| emotion_steps::ttft_ms.eq(ms)),
     );
-    let finished = diesel::update(emotion_steps::table.find(id.0).filter(emotion_steps::status.eq_any(UNFINISHED)))
+    let finished = diesel::update(emotion_steps::table.find(id.0).filter(unfinished))
         .set((
             emotion_steps::gpt_response_sealed.eq(vault.seal(id.0, Column::GptResponse, ended.reply.text)?),
             emotion_steps::reply_seq.eq(ended.reply.seq()),

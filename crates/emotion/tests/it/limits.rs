@@ -83,7 +83,7 @@ impl Scene {
         let mut conn = self.app.ground.pg.conn().await.unwrap();
         let vault = self.app.vault.read_for(&mut conn, self.owner).await.unwrap();
         let ended = steps::Ended::new(steps::Progress::default(), StepStatus::Complete, self.stage.clock.now());
-        assert!(steps::finish(&mut conn, &vault, id, ended).await.unwrap());
+        assert!(steps::finish(&mut conn, &vault, (id, 1), ended).await.unwrap());
     }
 
     async fn settle(&self, id: StepId, used: i64) {
