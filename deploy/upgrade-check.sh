@@ -5,7 +5,7 @@
 # is no tag. Its programs are built from an unpacked copy under target/upgrade, in a build directory of their own, which takes as
 # long as a first build does; the second time it takes what changed. Then the test `upgrade` of the crate devstack migrates with
 # this release's programs, starts the old ones on that, then both beside each other, then the new ones, and looks each time for all
-# that somebody has written in every service (crates/devstack/tests/restore/upgrade.rs).
+# that somebody has written in every service (crates/devstack/tests/house/upgrade.rs).
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -37,5 +37,5 @@ else
   how="-- --ignored --nocapture upgrade::"
 fi
 # shellcheck disable=SC2086
-MARU_UPGRADE_FROM=$place/build/debug target/debug/maru-dev test -- --test restore $how
+MARU_UPGRADE_FROM=$place/build/debug target/debug/maru-dev test -- --test house $how
 echo "upgrade-check: $revision works on this schema, alone and beside this release"

@@ -52,10 +52,7 @@ async fn what_replicas_share_is_shared_over_three_servers_of_redis_and_outlives_
 
 /// Puts an event on to which people are let in one at a time.
 async fn event(stack: &Stack) -> String {
-    let logins = stack.status["demo_logins"].as_array().unwrap();
-    let login = logins.iter().find(|login| login["role"] == "organizer").unwrap();
-    let field = |name: &str| login[name].as_str().unwrap();
-    let organizer = Person::login(stack.gateway(), field("email"), field("password")).await;
+    let organizer = stack.demo_person("organizer").await;
     let event = json!({
         "title": "세 서버의 마루", "venue": "마루홀", "eventDate": "2090-12-25T18:00",
         "saleStartDate": "2020-01-01T00:00", "saleEndDate": "2090-12-25T17:00",

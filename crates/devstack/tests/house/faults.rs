@@ -138,8 +138,7 @@ async fn a_killed_maru_dev_leaves_nothing_that_the_next_start_minds() {
     let memo = kim.post("/memo", json!({ "content": "survives" })).await.ok(201).text("/id");
     let [maru_dev] = stack.pids("maru_dev")[..] else { panic!("one maru-dev") };
     Stack::kill(maru_dev);
-    let again = stack.dev(&["up", "--detach", "--skip-build"]);
-    assert!(again.status.success(), "{}", crate::stack::text(&again));
+    stack.must(&["up", "--detach", "--skip-build"]);
     let gateway = stack.read_status()["gateway_url"].as_str().unwrap().to_owned();
     let kim = Person::login(&gateway, "kim@example.com", PASSWORD).await;
     assert_eq!(kim.get(&format!("/memo/{memo}")).await.ok(200).json["content"], "survives");

@@ -9,32 +9,17 @@ use testkit::{
     eventually,
     storm::{FOCUS_SESSIONS as SESSIONS, FOCUS_STORM},
 };
-use tokio_postgres::{Client, NoTls};
 
 use crate::{
+    database::{self, number},
     faults::empty_redis,
     person::Person,
     stack::{RECOVERY, Stack},
 };
 
-/// Connects to the session service's database; nothing while there is none.
-async fn database(stack: &Stack) -> Option<Client> {
-    let url = stack.status["database_urls"]["session"].as_str().expect("a database");
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await.ok()?;
-    #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
-    tokio::spawn(connection);
-    Some(client)
-}
-
-/// Reads one number; nothing while there is no database.
-async fn number(stack: &Stack, query: &str) -> Option<i64> {
-    let row = database(stack).await?.query_one(&format!("SELECT ({query})::bigint"), &[]).await.ok()?;
-    Some(row.get(0))
-}
-
 async fn completed(stack: &Stack) -> i64 {
     let query = "SELECT count(*) FROM focus_sessions WHERE status = 'completed' AND subject = 'storm'";
-    number(stack, query).await.unwrap_or_default()
+    number(stack, "session", query).await.unwrap_or_default()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,7 +30,7 @@ async fn postgresql_dies_in_the_middle_of_ten_thousand_completions() {
     let own = kim.post("/session", body).await.ok(201).text("/id");
     let start = json!({ "status": "started" });
     kim.try_send(Method::PUT, &format!("/session/{own}/status"), Some(start)).await.unwrap().ok(200);
-    database(&stack).await.unwrap().batch_execute(FOCUS_STORM).await.unwrap();
+    database::of_service(&stack, "session").await.unwrap().batch_execute(FOCUS_STORM).await.unwrap();
     empty_redis(&stack).await;
 
     eventually(RECOVERY, || async { completed(&stack).await > 500 }).await;
@@ -69,10 +54,12 @@ async fn postgresql_dies_in_the_middle_of_ten_thousand_completions() {
         ("news of each", "SELECT count(DISTINCT session_id) FROM written", SESSIONS),
         ("spans", "SELECT count(*) FROM focus_intervals", SESSIONS),
     ] {
-        assert_eq!(number(&stack, query).await, Some(expected), "{what}");
+        assert_eq!(number(&stack, "session", query).await, Some(expected), "{what}");
     }
-    eventually(Duration::from_mins(1), || async { number(&stack, "SELECT count(*) FROM outbox").await == Some(0) })
-        .await;
+    eventually(Duration::from_mins(1), || async {
+        number(&stack, "session", "SELECT count(*) FROM outbox").await == Some(0)
+    })
+    .await;
     // Who was in the middle of a session still is.
     let current = kim.get("/session/current").await.ok(200);
     assert_eq!((current.text("/id"), current.text("/status")), (own, "started".to_owned()));

@@ -10,6 +10,9 @@ use crate::attacks::say;
 /// A password that no log may hold.
 pub(crate) const PASSWORD: &str = "dugout-Canary-41c9 마루";
 
+/// The smallest picture there is: one transparent pixel.
+pub(crate) const PICTURE: &[u8] = include_bytes!("pixel.png");
+
 /// Somebody who may be signed in.
 #[derive(Clone)]
 pub(crate) struct Person {
@@ -145,6 +148,24 @@ impl Person {
     /// `POST`.
     pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
         self.try_send(Method::POST, path, Some(body)).await.expect("the gateway answers")
+    }
+
+    /// Puts bytes where an answer permits it.
+    pub(crate) async fn upload(&self, slot: &Answer, bytes: &'static [u8]) {
+        let mut upload = self.http.put(slot.text("/upload_url")).body(bytes);
+        for (name, value) in slot.json["headers"].as_object().expect("headers") {
+            if !name.eq_ignore_ascii_case("content-length") {
+                upload = upload.header(name, value.as_str().expect("a header's value"));
+            }
+        }
+        let stored = upload.send().await.expect("the object storage answers");
+        assert!(stored.status().is_success(), "{}", stored.status());
+    }
+
+    /// Reads what a presigned URL leads to.
+    pub(crate) async fn download(&self, url: &str) -> Vec<u8> {
+        let answer = read(self.http.get(url).send().await.expect("the object storage answers")).await;
+        answer.expect("the whole file").ok(200).body
     }
 
     /// Opens a WebSocket through the gateway.

@@ -10,13 +10,15 @@ use std::{
 use serde_json::Value;
 use testkit::smtp::Mail;
 
+use crate::{attacks::say, person::Person};
+
 /// Several of each, gateways too: what is promised must hold across replicas.
 pub(crate) const SEVERAL_OF_EACH: &str = "gateway=2,auth=2,session=2,ticketing=3,emotion=2,memo=2";
 
 /// The argument that makes Redis a cluster.
 pub(crate) const CLUSTER: &str = "--redis-cluster";
 
-/// A running stack; it stops, and its data is deleted, when this is dropped.
+/// A place for a stack, and what runs there; it stops, and its data is deleted, when this is dropped.
 pub(crate) struct Stack {
     data: PathBuf,
     /// `maru-dev status --json`, as it was when everything was ready.
@@ -34,13 +36,23 @@ impl Stack {
         Self::up_as(&[&format!("--replicas={replicas}")], environment)
     }
 
-    /// Starts the stack with these arguments, and more in its environment. When the tests run on Redis as a cluster, so
-    /// does the stack.
+    /// Starts the stack with these arguments, and more in its environment.
     pub(crate) fn up_as(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut stack = Self::new();
+        stack.start(arguments, environment);
+        stack
+    }
+
+    /// Makes a place for a stack; nothing runs yet.
+    pub(crate) fn new() -> Self {
         let name = format!("maru-house-{}-{}", std::process::id(), std::thread::current().name().unwrap_or("main"));
         let data = std::env::temp_dir().join(name.replace("::", "-"));
-        let mut stack = Self { data, status: Value::Null };
-        let mut up = stack.command(&["up", "--detach", "--skip-build"]);
+        Self { data, status: Value::Null }
+    }
+
+    /// Starts it, or starts it again, and waits until it is ready. When the tests run on Redis as a cluster, so does it.
+    pub(crate) fn start(&mut self, arguments: &[&str], environment: &[(&str, &str)]) {
+        let mut up = self.command(&["up", "--detach", "--skip-build"]);
         up.args(arguments);
         let of_the_tests = testkit::settings::optional("MARU_TEST_REDIS_URL").unwrap_or_default();
         if of_the_tests.starts_with("redis+cluster:") && !arguments.contains(&CLUSTER) {
@@ -48,8 +60,7 @@ impl Stack {
         }
         let started = up.envs(environment.iter().copied()).output().expect("maru-dev runs");
         assert!(started.status.success(), "{}", text(&started));
-        stack.status = stack.read_status();
-        stack
+        self.status = self.read_status();
     }
 
     /// Runs a command of `maru-dev` on this stack.
@@ -57,9 +68,17 @@ impl Stack {
         self.command(arguments).output().expect("maru-dev runs")
     }
 
+    /// Runs a command of `maru-dev` on this stack that must succeed, and returns what it wrote.
+    pub(crate) fn must(&self, arguments: &[&str]) -> String {
+        let output = self.dev(arguments);
+        let written = text(&output);
+        assert!(output.status.success(), "{arguments:?}: {written}");
+        written
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_maru-dev"));
-        command.args(arguments).env("MARU_DATA_DIR", &self.data).env("MARU_PORT", "auto");
+        command.args(arguments).env("MARU_DATA_DIR", &self.data).env("MARU_PORT", "auto").env_remove("MARU_PROGRAMS");
         for key in ["DATABASE_URL", "REDIS_URL", "S3_ENDPOINT", "OPENAI_API_KEY", "MAIL_URL", "GOOGLE_CLIENT_ID"] {
             command.env_remove(key);
         }
@@ -202,6 +221,31 @@ impl Stack {
             .expect("the service's program runs")
     }
 
+    /// Fails unless ticketing's own audit finds everything in order; returns how many checks it has made.
+    pub(crate) fn assert_nothing_sold_is_broken(&self) -> usize {
+        let verified = self.beside("ticketing", &["verify"]);
+        let findings = text(&verified);
+        assert!(verified.status.success(), "{findings}");
+        let checks = findings.lines().filter(|line| line.starts_with("ok ")).count();
+        assert!(checks >= 18 && !findings.contains("BROKEN"), "{findings}");
+        checks
+    }
+
+    /// Fails unless the services' own audits find everything in order.
+    pub(crate) fn assert_sound(&self) {
+        self.assert_nothing_sold_is_broken();
+        let audited = self.must(&["auth", "audit", "verify"]);
+        assert!(audited.contains("the audit chain is whole"), "{audited}");
+    }
+
+    /// Logs in a demo account that has this role.
+    pub(crate) async fn demo_person(&self, role: &str) -> Person {
+        let logins = self.status["demo_logins"].as_array().expect("demo logins");
+        let login = logins.iter().find(|login| login["role"] == role).expect("one of each role");
+        let field = |name: &str| login[name].as_str().expect("a text");
+        Person::login(self.gateway(), field("email"), field("password")).await
+    }
+
     /// Reads the keys of the house, as only its owner can.
     pub(crate) fn secrets(&self) -> Value {
         let text = std::fs::read(self.data.join("secrets.json")).expect("the keys of the house");
@@ -216,9 +260,22 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // What the services said about it is gone with the stack.
+            show_faults(&self.data.join("log"));
+        }
         let ended = self.dev(&["reset", "--yes"]);
         assert!(ended.status.success() || std::thread::panicking(), "the stack did not end: {}", text(&ended));
         _ = std::fs::remove_dir_all(&self.data);
+    }
+}
+
+fn show_faults(logs: &Path) {
+    for entry in std::fs::read_dir(logs).into_iter().flatten().flatten() {
+        let log = std::fs::read_to_string(entry.path()).unwrap_or_default();
+        for line in log.lines().filter(|line| line.contains("ERROR") || line.contains("FATAL")).take(5) {
+            say(&format!("{}: {line}", entry.file_name().display()));
+        }
     }
 }
 
@@ -235,5 +292,5 @@ pub(crate) fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// Longest for a part to come back after it was killed.
-pub(crate) const RECOVERY: Duration = Duration::from_secs(20);
+/// Longest for something to come back after it was taken away.
+pub(crate) const RECOVERY: Duration = Duration::from_secs(30);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use testkit::eventually;
 
 use crate::{
-    person::{PASSWORD, Person},
+    person::{PASSWORD, PICTURE, Person},
     stack::{SEVERAL_OF_EACH, Stack, text},
 };
 
@@ -138,28 +138,16 @@ async fn talk_a_hard_day_through(kim: &Person) {
 async fn keep_a_memo(kim: &Person) {
     let memo = kim.post("/memo", json!({ "content": WRITTEN, "tags": ["하늘"] })).await.ok(201);
     let id = memo.text("/id");
-    // The smallest picture there is: one transparent pixel.
-    let picture = include_bytes!("pixel.png").to_vec();
-    let wish = json!({ "filename": "하늘.png", "content_type": "image/png", "size": picture.len() });
+    let wish = json!({ "filename": "하늘.png", "content_type": "image/png", "size": PICTURE.len() });
     let slot = kim.post(&format!("/memo/{id}/attachments"), wish).await.ok(201);
     let attachment = slot.text("/attachment_id");
     kim.post(&format!("/memo/{id}/attachments/{attachment}/complete"), json!({})).await.problem(409, "not_uploaded");
-
-    let http = chassis::client::plain_http_client().unwrap();
-    let mut upload = http.put(slot.text("/upload_url")).body(picture.clone());
-    for (name, value) in slot.json["headers"].as_object().unwrap() {
-        if !name.eq_ignore_ascii_case("content-length") {
-            upload = upload.header(name, value.as_str().unwrap());
-        }
-    }
-    let stored = upload.send().await.unwrap();
-    assert!(stored.status().is_success(), "{}", stored.text().await.unwrap());
+    kim.upload(&slot, PICTURE).await;
     kim.post(&format!("/memo/{id}/attachments/{attachment}/complete"), json!({})).await.ok(200);
 
     let memo = kim.get(&format!("/memo/{id}")).await.ok(200);
     assert_eq!(memo.text("/content"), WRITTEN);
-    let back = http.get(memo.text("/attachments/0/url")).send().await.unwrap();
-    assert_eq!(back.bytes().await.unwrap(), picture);
+    assert_eq!(kim.download(&memo.text("/attachments/0/url")).await, PICTURE);
 }
 
 /// Leaves at one gateway, and is gone at the other as well.

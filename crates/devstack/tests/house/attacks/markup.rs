@@ -65,7 +65,7 @@ async fn the_file_is_no_page(person: &Person, memo: &str, name: &str) {
             continue;
         }
         let slot = slot.ok(201);
-        super::things::put(&slot, page).await;
+        person.upload(&slot, page).await;
         let file = format!("/memo/{memo}/attachments/{}", slot.text("/attachment_id"));
         person.post(&format!("{file}/complete"), json!({})).await.ok(200);
         let url = person.get(&file).await.ok(200).text("/url");

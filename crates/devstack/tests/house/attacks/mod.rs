@@ -43,7 +43,7 @@ use self::{
 };
 use crate::{
     person::{PASSWORD, Person},
-    stack::{SEVERAL_OF_EACH, Stack, text},
+    stack::{SEVERAL_OF_EACH, Stack},
 };
 
 /// One house with people in it.
@@ -81,12 +81,12 @@ impl House {
         let gateway = stack.gateway().to_owned();
         let kim = Person::register(&gateway, "kim@example.com").await;
         let lee = Person::register(&gateway, "lee@example.com").await;
-        let organizer = demo_person(&stack, "organizer").await;
+        let organizer = stack.demo_person("organizer").await;
         Self {
             api: Document::read(&kim).await,
             kims: Things::of(&kim, "kim@example.com", &organizer).await,
             lees: Things::of(&lee, "lee@example.com", &organizer).await,
-            admin: demo_person(&stack, "admin").await,
+            admin: stack.demo_person("admin").await,
             other_organizer: new_organizer(&stack, "park@example.com").await,
             organizer,
             kim,
@@ -104,17 +104,9 @@ impl House {
 
 async fn new_organizer(stack: &Stack, email: &str) -> Person {
     Person::register(stack.gateway(), email).await;
-    let granted = stack.dev(&["auth", "grant", "--email", email, "--role", "organizer"]);
-    assert!(granted.status.success(), "{}", text(&granted));
+    stack.must(&["auth", "grant", "--email", email, "--role", "organizer"]);
     // A role comes with the next login.
     Person::login(stack.gateway(), email, PASSWORD).await
-}
-
-async fn demo_person(stack: &Stack, role: &str) -> Person {
-    let logins = stack.status["demo_logins"].as_array().expect("demo logins");
-    let login = logins.iter().find(|login| login["role"] == role).expect("one of each role");
-    let field = |name: &str| login[name].as_str().expect("a text").to_owned();
-    Person::login(stack.gateway(), &field("email"), &field("password")).await
 }
 
 /// Runs an attack to its end, be that a panic.

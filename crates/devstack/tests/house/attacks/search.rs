@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::{House, hostile::TEXTS, operations::entries, ownership, things::method};
+use crate::database;
 
 /// Longest that a query may take, whatever stands in it: far more than any needs, far less than a pattern that backtracks.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -70,18 +71,11 @@ pub(super) async fn attack_42_what_is_searched_for_is_text_and_never_a_pattern(h
 
 /// Writes events into the database: all at once, and of nobody.
 async fn put_on_sale(house: &House, titles: &[&str]) {
-    let url = house.stack.status["database_urls"]["ticketing"].as_str().expect("a database");
-    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.expect("a connection");
-    let writing = async {
-        for title in titles {
-            let event = "INSERT INTO events (id, organizer_id, title, venue, event_date, sale_start_date, sale_end_date) \
-                         VALUES (gen_random_uuid(), gen_random_uuid(), $1, '마루홀', now() + interval '90 days', \
-                         now() - interval '1 day', now() + interval '80 days')";
-            client.execute(event, &[title]).await.expect("an event");
-        }
-    };
-    tokio::select! {
-        () = writing => {}
-        ended = connection => panic!("the connection ended: {ended:?}"),
+    let client = database::of_service(&house.stack, "ticketing").await.expect("a database");
+    for title in titles {
+        let event = "INSERT INTO events (id, organizer_id, title, venue, event_date, sale_start_date, sale_end_date) \
+                     VALUES (gen_random_uuid(), gen_random_uuid(), $1, '마루홀', now() + interval '90 days', \
+                     now() - interval '1 day', now() + interval '80 days')";
+        client.execute(event, &[title]).await.expect("an event");
     }
 }

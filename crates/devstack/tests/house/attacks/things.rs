@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::sales::STAGE_TYPE;
-use crate::person::{Answer, PASSWORD, Person};
+use crate::person::{PASSWORD, PICTURE, Person};
 
 /// Somebody's things, by their ids.
 #[derive(Clone)]
@@ -49,8 +49,6 @@ pub(super) struct Things {
     pub(super) said: String,
 }
 
-/// The smallest picture there is.
-const PICTURE: &[u8] = include_bytes!("../pixel.png");
 /// The days of every memo.
 pub(super) const DAYS: &str = "tz=UTC&start_date=2026-06-01&end_date=2027-05-31";
 
@@ -193,21 +191,8 @@ async fn open_session(person: &Person, title: &str) -> (String, String) {
 async fn upload(person: &Person, memo: &str) -> String {
     let wish = json!({ "filename": "a.png", "content_type": "image/png", "size": PICTURE.len() });
     let slot = person.post(&format!("/memo/{memo}/attachments"), wish).await.ok(201);
-    put(&slot, PICTURE).await;
+    person.upload(&slot, PICTURE).await;
     slot.text("/attachment_id")
-}
-
-/// Puts bytes where an answer permits it.
-pub(super) async fn put(slot: &Answer, bytes: &'static [u8]) {
-    let http = chassis::client::plain_http_client().expect("an HTTP client");
-    let mut upload = http.put(slot.text("/upload_url")).body(bytes);
-    for (name, value) in slot.json["headers"].as_object().expect("headers") {
-        if name != "content-length" {
-            upload = upload.header(name, value.as_str().expect("a header's value"));
-        }
-    }
-    let stored = upload.send().await.expect("the object storage answers");
-    assert!(stored.status().is_success(), "{}", stored.status());
 }
 
 /// Puts an event on that has one ticket type; returns the ids of both.

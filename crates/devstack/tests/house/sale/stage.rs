@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio_postgres::{Client, NoTls};
 
-use crate::{person::Person, stack::Stack};
+use crate::{database, person::Person, stack::Stack};
 
 /// How many seats there are.
 pub(super) const SEATS: usize = 50;
@@ -23,10 +22,7 @@ pub(super) struct Sale {
 impl Sale {
     /// Puts an event on as an organizer does.
     pub(super) async fn open(stack: &Stack) -> Self {
-        let logins = stack.status["demo_logins"].as_array().expect("demo logins");
-        let login = logins.iter().find(|login| login["role"] == "organizer").expect("an organizer");
-        let field = |name: &str| login[name].as_str().expect("a text");
-        let organizer = Person::login(stack.gateway(), field("email"), field("password")).await;
+        let organizer = stack.demo_person("organizer").await;
         let sections = json!([{ "name": "A", "rows": 5, "seatsPerRow": 10, "price": 50_000 }]);
         let layout = json!({ "name": "storm", "layoutConfig": { "sections": sections } });
         let layout = organizer.post("/api/v1/admin/layouts", layout).await.ok(201).text("/layout/id");
@@ -48,19 +44,9 @@ fn id(value: &Value) -> String {
     value["id"].as_str().expect("an id").to_owned()
 }
 
-/// Connects to the ticketing service's database; nothing while there is none.
-async fn database(stack: &Stack) -> Option<Client> {
-    let url = stack.status["database_urls"]["ticketing"].as_str().expect("a database");
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await.ok()?;
-    #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
-    tokio::spawn(connection);
-    Some(client)
-}
-
 /// Reads one number; nothing while there is no database.
 pub(super) async fn number(stack: &Stack, query: &str) -> Option<i64> {
-    let row = database(stack).await?.query_one(&format!("SELECT ({query})::bigint"), &[]).await.ok()?;
-    Some(row.get(0))
+    database::number(stack, "ticketing", query).await
 }
 
 /// A reservation as the database has it.
@@ -72,7 +58,8 @@ pub(super) struct Kept {
 /// Reads all reservations of an event.
 pub(super) async fn reservations(stack: &Stack, event: &str) -> BTreeMap<String, Kept> {
     let query = format!("SELECT id::text, user_id::text, status FROM reservations WHERE event_id = '{event}'");
-    let rows = database(stack).await.expect("a database").query(&query, &[]).await.expect("reservations");
+    let client = database::of_service(stack, "ticketing").await.expect("a database");
+    let rows = client.query(&query, &[]).await.expect("reservations");
     rows.iter().map(|row| (row.get(0), Kept { user: row.get(1), status: row.get(2) })).collect()
 }
 

@@ -6,23 +6,22 @@ use std::{
     process::{Command, Output},
 };
 
-use reqwest::Url;
+use reqwest::{Method, Url};
 use serde_json::json;
 use testkit::eventually;
 
 use crate::{
-    app::App,
     life::Life,
+    person::{PASSWORD, Person},
     stack::{RECOVERY, Stack, text},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_backed_up_is_all_there_after_everything_was_lost() {
-    let mut stack = Stack::new("backup");
-    stack.up(&[], &[]);
-    let organizer = stack.organizer().await;
+    let mut stack = Stack::up_as(&[], &[]);
+    let organizer = stack.demo_person("organizer").await;
     let mut kim = Life::live(stack.gateway(), &organizer, "kim@example.com").await;
-    let leaving = App::register(stack.gateway(), "leaving@example.com").await;
+    let leaving = Person::register(stack.gateway(), "leaving@example.com").await;
     leaving.post("/memo", json!({ "content": "곧 떠나요" })).await.ok(201);
 
     let vault = Vault::new(&stack);
@@ -34,8 +33,9 @@ async fn what_was_backed_up_is_all_there_after_everything_was_lost() {
     assert_refused(&run(&stack, "backup.sh", &vault.dumps()), "is there already");
     let told = assert_refused(&run(&stack, "restore.sh", &vault.dumps()), "nothing was changed");
     assert!(told.contains("stop the services first") && told.contains("maru_memo is not empty"), "{told}");
-    App::register(stack.gateway(), "late@example.com").await;
-    leaving.erase_account().await.ok(202);
+    Person::register(stack.gateway(), "late@example.com").await;
+    let erase = json!({ "password": PASSWORD });
+    leaving.try_send(Method::DELETE, "/user/me", Some(erase)).await.unwrap().ok(202);
 
     stack.must(&["reset", "--yes"]);
     assert!(!stack.data().join("secrets.json").exists() && !stack.data().join("s3").exists());
@@ -43,28 +43,28 @@ async fn what_was_backed_up_is_all_there_after_everything_was_lost() {
     copy(&vault.0.join("s3"), stack.data());
     copy(&vault.0.join("secrets.json"), stack.data());
 
-    stack.up(&["--parts-only"], &[]);
+    stack.start(&["--parts-only"], &[]);
     a_dump_that_was_changed_is_refused(&stack, &vault);
     let restored = run(&stack, "restore.sh", &vault.dumps());
     assert!(restored.status.success(), "{}", text(&restored));
     assert_refused(&run(&stack, "restore.sh", &vault.dumps()), "is not empty");
     stack.must(&["down"]);
 
-    stack.up(&[], &[]);
+    stack.start(&[], &[]);
     let receipt = erase_again(&stack, &leaving).await;
     kim.is_all_there(stack.gateway()).await;
-    kim.go_in(&stack.organizer().await).await;
+    kim.go_in(&stack.demo_person("organizer").await).await;
     kim.go_on(stack.gateway()).await;
     // Who came after the backup is not in it, so the address is free.
-    App::register(stack.gateway(), "late@example.com").await;
-    let erased = async || kim.app.at(stack.gateway()).get(&receipt).await.ok(200).json["finished_at"].is_string();
+    Person::register(stack.gateway(), "late@example.com").await;
+    let erased = async || kim.person.at(stack.gateway()).get(&receipt).await.ok(200).json["finished_at"].is_string();
     eventually(RECOVERY, erased).await;
     stack.assert_sound();
 }
 
 /// Who was erased after the backup is there again, until an operator repeats it; returns where to ask how far that is.
-async fn erase_again(stack: &Stack, leaving: &App) -> String {
-    let back = App::login(stack.gateway(), "leaving@example.com").await;
+async fn erase_again(stack: &Stack, leaving: &Person) -> String {
+    let back = Person::login(stack.gateway(), "leaving@example.com", PASSWORD).await;
     assert_eq!(back.id, leaving.id);
     let told = stack.must(&["auth", "erase", "--user", &leaving.id]);
     let receipt = told.lines().find_map(|line| line.strip_prefix(leaving.id.as_str())).expect("a receipt");

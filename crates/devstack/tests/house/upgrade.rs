@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-
-use crate::{life::Life, stack::Stack};
+use crate::{attacks::say, life::Life, stack::Stack};
 
 /// Two of each: with two directories of programs the first replica of each is old and the second new.
 const TWO_OF_EACH: &str = "--replicas=auth=2,session=2,ticketing=2,emotion=2,memo=2";
@@ -22,19 +20,19 @@ const PEOPLE: usize = 6;
 async fn an_older_release_works_on_this_schema_alone_and_beside_this_one() {
     let old = testkit::settings::required("MARU_UPGRADE_FROM");
     let new = Path::new(env!("CARGO_BIN_EXE_maru-dev")).parent().unwrap().display().to_string();
-    let mut stack = Stack::new("upgrade");
+    let mut stack = Stack::new();
     let names = old_names(&mut stack);
     let up = |stack: &mut Stack, arguments: &[&str], programs: &str| {
         let mut environment = vec![("MARU_PROGRAMS", programs)];
         environment.extend(names.iter().map(|(name, value)| (*name, value.as_str())));
-        stack.up(arguments, &environment);
+        stack.start(arguments, &environment);
     };
 
     // The migrations are this release's, everything that serves is the older one's: so it is after the first step of an
     // upgrade, and again after an upgrade was taken back.
     up(&mut stack, &[], &old);
     assert_run_from(&stack, &[&old]);
-    let organizer = stack.organizer().await;
+    let organizer = stack.demo_person("organizer").await;
     let mut lives = vec![Life::live(stack.gateway(), &organizer, "first@example.com").await];
     all_are_there(&stack, &mut lives).await;
     stack.must(&["down"]);
@@ -45,7 +43,7 @@ async fn an_older_release_works_on_this_schema_alone_and_beside_this_one() {
     assert_run_from(&stack, &[&old, &new]);
     for person in 0..PEOPLE {
         let email = format!("amid-{person}@example.com");
-        let mut life = Life::live(stack.gateway(), &stack.organizer().await, &email).await;
+        let mut life = Life::live(stack.gateway(), &stack.demo_person("organizer").await, &email).await;
         life.is_all_there(stack.gateway()).await;
         lives.push(life);
     }
@@ -54,10 +52,10 @@ async fn an_older_release_works_on_this_schema_alone_and_beside_this_one() {
     say("both releases served beside each other");
 
     // Afterwards: what the older one wrote is this one's now.
-    stack.up(&[TWO_OF_EACH], &[]);
+    stack.start(&[TWO_OF_EACH], &[]);
     assert_run_from(&stack, &[&new, &new]);
     all_are_there(&stack, &mut lives).await;
-    let organizer = stack.organizer().await;
+    let organizer = stack.demo_person("organizer").await;
     for life in &lives {
         life.go_in(&organizer).await;
         life.go_on(stack.gateway()).await;
@@ -68,10 +66,9 @@ async fn an_older_release_works_on_this_schema_alone_and_beside_this_one() {
 
 /// Has the keys of the house made, and gives those that the older release has another name for.
 fn old_names(stack: &mut Stack) -> Vec<(&'static str, String)> {
-    stack.up(&["--parts-only"], &[]);
+    stack.start(&["--parts-only"], &[]);
     stack.must(&["down"]);
-    let keys = std::fs::read(stack.data().join("secrets.json")).unwrap();
-    let keys: Value = serde_json::from_slice(&keys).unwrap();
+    let keys = stack.secrets();
     RENAMED.map(|(name, key)| (name, keys[key].as_str().unwrap().to_owned())).to_vec()
 }
 
@@ -90,9 +87,4 @@ async fn all_are_there(stack: &Stack, lives: &mut [Life]) {
     for life in lives {
         life.is_all_there(stack.gateway()).await;
     }
-}
-
-#[expect(clippy::print_stderr, reason = "whoever upgrades wants to see how far it came")]
-fn say(text: &str) {
-    eprintln!("{text}");
 }

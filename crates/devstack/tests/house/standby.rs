@@ -18,9 +18,11 @@ use tokio_postgres::{
 };
 
 use crate::{
-    app::App,
+    attacks::say,
+    database,
     life::Life,
-    stack::{RECOVERY, Stack, connect},
+    person::Person,
+    stack::{RECOVERY, Stack, text},
 };
 
 /// In which tables somebody's life leaves rows.
@@ -36,12 +38,11 @@ const TABLES: [(&str, &str); 7] = [
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_standby_has_every_commit_and_takes_over_once_it_is_promoted() {
-    let mut stack = Stack::new("standby");
-    stack.up(&["--postgres-standby"], &[]);
-    let primary = connect(&database(&stack, "auth")).await;
+    let stack = Stack::up_as(&["--postgres-standby"], &[]);
+    let primary = database::of_service(&stack, "auth").await.unwrap();
     wait_for_the_standby_from_now_on(&primary).await;
 
-    let organizer = stack.organizer().await;
+    let organizer = stack.demo_person("organizer").await;
     let mut kim = Life::live(stack.gateway(), &organizer, "kim@example.com").await;
     everything_is_on_both(&stack).await;
 
@@ -57,16 +58,16 @@ async fn a_standby_has_every_commit_and_takes_over_once_it_is_promoted() {
     let away = lost.elapsed();
     eventually(RECOVERY, || async { acknowledged.load(Ordering::Relaxed) > so_far + 20 }).await;
     stop.store(true, Ordering::Relaxed);
-    let (app, written) = writer.await.unwrap();
+    let (lee, written) = writer.await.unwrap();
 
     for memo in &written {
-        app.get(&format!("/memo/{memo}")).await.ok(200);
+        lee.get(&format!("/memo/{memo}")).await.ok(200);
     }
     kim.is_all_there(stack.gateway()).await;
     kim.go_in(&organizer).await;
     kim.go_on(stack.gateway()).await;
     stack.assert_sound();
-    let now: Value = serde_json::from_slice(&stack.dev(&["status", "--json"]).stdout).unwrap();
+    let now = stack.read_status();
     for service in ["gateway", "auth", "session", "ticketing", "emotion", "memo"] {
         assert_eq!(now["pids"][service], stack.status["pids"][service], "{service} was started anew");
     }
@@ -74,7 +75,7 @@ async fn a_standby_has_every_commit_and_takes_over_once_it_is_promoted() {
 
     // Whoever starts it again is told where the truth lies, and loses nothing by it.
     stack.must(&["down"]);
-    let told = crate::stack::text(&stack.dev(&["up", "--detach", "--parts-only"]));
+    let told = text(&stack.dev(&["up", "--detach", "--parts-only"]));
     assert!(told.contains("was promoted"), "{told}");
 }
 
@@ -108,7 +109,7 @@ async fn wait_for_the_standby_from_now_on(primary: &Client) {
 async fn everything_is_on_both(stack: &Stack) {
     for (service, table) in TABLES {
         let count = format!("SELECT count(*) FROM {table}");
-        let primary = connect(&database(stack, service)).await;
+        let primary = database::of_service(stack, service).await.unwrap();
         let standby = standby(stack, &format!("maru_{service}")).await;
         let is_standby: bool = standby.query_one("SELECT pg_is_in_recovery()", &[]).await.unwrap().get(0);
         assert!(is_standby);
@@ -119,15 +120,10 @@ async fn everything_is_on_both(stack: &Stack) {
     }
 }
 
-/// The address that a service has.
-fn database(stack: &Stack, service: &str) -> String {
-    stack.status["database_urls"][service].as_str().unwrap().to_owned()
-}
-
-async fn standby(stack: &Stack, database: &str) -> Client {
+async fn standby(stack: &Stack, name: &str) -> Client {
     let mut url = Url::parse(stack.status["postgres_standby_url"].as_str().expect("a standby")).unwrap();
-    url.set_path(database);
-    connect(url.as_str()).await
+    url.set_path(name);
+    database::connect(url.as_str()).await.unwrap()
 }
 
 /// Has somebody write memos one after the other, and remember which were acknowledged.
@@ -135,14 +131,14 @@ async fn write_until(
     gateway: &str,
     stop: &Arc<AtomicBool>,
     acknowledged: &Arc<AtomicUsize>,
-) -> tokio::task::JoinHandle<(App, Vec<String>)> {
-    let app = App::register(gateway, "lee@example.com").await;
+) -> tokio::task::JoinHandle<(Person, Vec<String>)> {
+    let person = Person::register(gateway, "lee@example.com").await;
     let (stop, acknowledged) = (stop.clone(), acknowledged.clone());
     #[expect(clippy::disallowed_methods, reason = "joined at the end of the test")]
     tokio::spawn(async move {
         let mut written = Vec::new();
         while !stop.load(Ordering::Relaxed) {
-            match app.send(Method::POST, "/memo", Some(json!({ "content": "한 줄 더" }))).await {
+            match person.try_send(Method::POST, "/memo", Some(json!({ "content": "한 줄 더" }))).await {
                 Ok(answer) if answer.status == 201 => {
                     written.push(answer.text("/id"));
                     acknowledged.fetch_add(1, Ordering::Relaxed);
@@ -153,7 +149,7 @@ async fn write_until(
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        (app, written)
+        (person, written)
     })
 }
 
@@ -163,10 +159,6 @@ fn lose_the_primary(stack: &Stack) {
     let record: Value = serde_json::from_slice(&record).unwrap();
     let control = format!("{}/postgres/data/global/pg_control", record["directory"].as_str().unwrap());
     std::fs::rename(&control, format!("{control}.lost")).unwrap();
-    Stack::kill(stack.status["pids"]["postgres"].as_u64().unwrap());
-}
-
-#[expect(clippy::print_stderr, reason = "what was measured is for whoever reads the output")]
-fn say(text: &str) {
-    eprintln!("{text}");
+    let [primary] = Stack::pids_in(&stack.status, "postgres")[..] else { panic!("one primary") };
+    Stack::kill(primary);
 }
