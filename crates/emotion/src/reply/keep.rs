@@ -64,10 +64,9 @@ async fn checkpoint(app: &App, some: &[Arc<Live>]) -> Outcome<()> {
 
 /// Keeps the reply, with patience; a reply that could not be kept is not complete.
 pub(super) async fn whole(app: &App, live: &Live, end: End, facts: &Facts) -> End {
-    let (text, ends) = so_far(live);
     let give_up = Instant::now() + KEEP_PATIENCE;
     loop {
-        match try_to_keep(app, live, end, facts, running::Progress { text: &text, ends: &ends }).await {
+        match try_to_keep(app, live, end, facts).await {
             Ok(true) => return end,
             Ok(false) => return End::Interrupted,
             Err(problem) if Instant::now() > give_up => {
@@ -80,8 +79,12 @@ pub(super) async fn whole(app: &App, live: &Live, end: End, facts: &Facts) -> En
     }
 }
 
-async fn try_to_keep(app: &App, live: &Live, end: End, facts: &Facts, reply: running::Progress<'_>) -> Outcome<bool> {
+async fn try_to_keep(app: &App, live: &Live, end: End, facts: &Facts) -> Outcome<bool> {
+    // First of all: while many wait for one there are no copies of what they keep.
+    let mut conn = app.ground.pg.conn().await?;
     let id = live.step.id;
+    let (text, ends) = so_far(live);
+    let reply = running::Progress { text: &text, ends: &ends };
     let signed = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
     let finish = facts.finish.as_ref();
     let ended = running::Ended {
@@ -94,7 +97,6 @@ async fn try_to_keep(app: &App, live: &Live, end: End, facts: &Facts, reply: run
         ttft_ms: facts.ttft_ms.map(signed),
         ..running::Ended::new(reply, end.status(), app.ground.clock.now())
     };
-    let mut conn = app.ground.pg.conn().await?;
     if !running::finish(&mut conn, &live.vault, (id, live.step.attempt), ended).await? {
         return Ok(false);
     }
