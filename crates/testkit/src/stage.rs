@@ -19,7 +19,7 @@ use crate::{
     app::TestApp,
     database::{TestDatabase, random_id},
     keys::KeyRing,
-    settings::required,
+    settings::{required, single_redis_url},
 };
 
 /// A service's database, a Redis prefix, a clock and every process's keys, for one test.
@@ -30,6 +30,7 @@ pub struct Stage {
     pub clock: Clock,
     service: Service,
     database: TestDatabase,
+    redis_url: String,
     redis_prefix: String,
     keys: KeyRing,
 }
@@ -43,9 +44,16 @@ impl Stage {
             clock: Clock::manual(start),
             service,
             database: TestDatabase::create(service, migrations).await,
+            redis_url: required("MARU_TEST_REDIS_URL"),
             redis_prefix: format!("test:{}", random_id().simple()),
             keys: KeyRing::new(),
         }
+    }
+
+    /// Moves to a Redis that is no cluster, for a test that puts something between it and a service.
+    #[must_use]
+    pub fn on_one_redis(self) -> Self {
+        Self { redis_url: single_redis_url(), ..self }
     }
 
     /// Returns a configuration that points at what this test has.
@@ -66,7 +74,7 @@ impl Stage {
 
     fn redis_config(&self) -> RedisConfig {
         RedisConfig {
-            redis_url: SecretString::from(required("MARU_TEST_REDIS_URL")),
+            redis_url: SecretString::from(self.redis_url.clone()),
             redis_prefix: self.redis_prefix.clone(),
             redis_pool_size: 8,
         }

@@ -48,6 +48,11 @@ struct Number {
     number: i64,
 }
 
+/// Sets the stage for a house.
+pub(crate) async fn stage() -> Stage {
+    Stage::new(Service::Ticketing, MIGRATIONS).await
+}
+
 impl House {
     /// Opens a service whose sweeper never comes round, so that only buyers move seats.
     pub(crate) async fn open() -> Self {
@@ -56,7 +61,11 @@ impl House {
 
     /// Opens a service with other settings.
     pub(crate) async fn with(change: impl FnOnce(&mut TicketingConfig)) -> Self {
-        let stage = Stage::new(Service::Ticketing, MIGRATIONS).await;
+        Self::on(stage().await, change)
+    }
+
+    /// Opens a house on a stage, with other settings.
+    pub(crate) fn on(stage: Stage, change: impl FnOnce(&mut TicketingConfig)) -> Self {
         let mut config = config(&stage);
         change(&mut config);
         let app = stage.serve(ticketing::build(config, stage.clock.clone()).unwrap());

@@ -17,7 +17,7 @@ use super::{
     Hall,
     hall::{ScriptedAuth, joined, socket},
 };
-use crate::house::{House, ON_SALE};
+use crate::house::{self, House, ON_SALE};
 
 /// Says where Redis is, and puts a proxy before it.
 fn through_proxy(config: &mut TicketingConfig) -> FaultProxy {
@@ -32,7 +32,8 @@ fn through_proxy(config: &mut TicketingConfig) -> FaultProxy {
 /// Opens a hall whose second replica reaches Redis through a proxy.
 async fn hall_with_proxy() -> (Hall, FaultProxy) {
     let mut proxy = None;
-    let hall = Hall::with(|config| proxy = Some(through_proxy(config))).await;
+    let stage = house::stage().await.on_one_redis();
+    let hall = Hall::on(stage, |config| proxy = Some(through_proxy(config)));
     (hall, proxy.unwrap())
 }
 
@@ -68,11 +69,10 @@ async fn while_redis_is_away_a_replica_goes_on_by_itself_and_catches_up_after() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_by_itself_tells_what_was_committed_while_redis_is_away() {
     let (auth, mut proxy) = (ScriptedAuth::start(), None);
-    let house = House::with(|config| {
+    let house = House::on(house::stage().await.on_one_redis(), |config| {
         config.realtime.auth_urls = auth.urls();
         proxy = Some(through_proxy(config));
-    })
-    .await;
+    });
     let event = house.event("달빛 재즈", ON_SALE).await;
     let mut socket = joined(socket(&house.app.as_user()).await, "join-seat-selection", event).await;
     proxy.as_ref().unwrap().reset();

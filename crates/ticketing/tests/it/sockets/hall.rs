@@ -18,7 +18,7 @@ use domain::{
     principal::{Principal, Role},
 };
 use serde_json::{Value, json};
-use testkit::{SocketIo, TestApp, TestClient};
+use testkit::{SocketIo, Stage, TestApp, TestClient};
 use ticketing::{
     config::TicketingConfig,
     notice::{Notice, Notices},
@@ -40,9 +40,14 @@ impl Hall {
 
     /// Opens a hall whose second replica has other settings.
     pub(crate) async fn with(change: impl FnOnce(&mut TicketingConfig)) -> Self {
+        Self::on(house::stage().await, change)
+    }
+
+    /// The same, on a stage.
+    pub(crate) fn on(stage: Stage, change: impl FnOnce(&mut TicketingConfig)) -> Self {
         let auth = ScriptedAuth::start();
         let urls = auth.urls();
-        let house = House::with(|config| config.realtime.auth_urls = urls.clone()).await;
+        let house = House::on(stage, |config| config.realtime.auth_urls = urls.clone());
         let mut config = house::config(&house.stage);
         config.realtime.auth_urls = urls;
         change(&mut config);
