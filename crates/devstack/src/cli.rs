@@ -10,7 +10,8 @@ use crate::{
     fault::Fault,
     services::Replicas,
     settings::Settings,
-    status, suite,
+    status,
+    suite::{self, Shape},
     terminal::Terminal,
     up::{self, Options},
 };
@@ -67,6 +68,9 @@ enum Command {
         /// On Redis as a cluster of three nodes
         #[arg(long)]
         redis_cluster: bool,
+        /// On PostgreSQL with a standby that streams from it
+        #[arg(long)]
+        postgres_standby: bool,
         /// Passed on to the test runner (after `--`), as in `-- -p auth` or `-- a_name`
         #[arg(last = true)]
         arguments: Vec<String>,
@@ -130,7 +134,9 @@ async fn dispatch(command: Command, terminal: &Terminal) -> Result<ExitCode, Fau
         Command::Reset { yes } => down::reset(&settings, yes, terminal).await,
         Command::Tokens { count } => auth_command::tokens(&settings, count).await,
         Command::Auth { arguments } => auth_command::run(&settings, &arguments).await,
-        Command::Test { redis_cluster, arguments } => suite::run(&settings, redis_cluster, &arguments, terminal).await,
+        Command::Test { redis_cluster, postgres_standby, arguments } => {
+            suite::run(&settings, Shape { redis_cluster, postgres_standby }, &arguments, terminal).await
+        }
     }
 }
 

@@ -119,16 +119,15 @@ impl Workshop<'_> {
         }
         let Some(home) = home else { return Err(defect("PostgreSQL has no home")) };
         self.progress.step("starting PostgreSQL");
-        let cluster = Cluster::prepare(found, home, self.purpose).await?;
-        if self.purpose == Purpose::Tests {
-            let Served { url, watched, .. } = self.serve(&cluster).await?;
-            return Ok(Database { server: url, postgres: Some(watched), standby: None });
-        }
+        let cluster = Cluster::prepare(found, home, self.purpose, self.standby).await?;
         standby::refuse_promoted(&cluster)?;
         let Served { url, port, watched, client } = self.serve(&cluster).await?;
-        home::note_port(self.settings, port)?;
-        standby::forget(&client).await?;
-        databases::create(&client).await?;
+        // Tests make databases of their own, and nobody comes back to theirs.
+        if self.purpose == Purpose::Development {
+            home::note_port(self.settings, port)?;
+            standby::forget(&client).await?;
+            databases::create(&client).await?;
+        }
         if !self.standby {
             return Ok(Database { server: url, postgres: Some(watched), standby: None });
         }

@@ -61,16 +61,23 @@ pub(crate) struct Cluster {
     directory: PathBuf,
     account: Option<Account>,
     purpose: Purpose,
+    has_standby: bool,
     password: Option<String>,
 }
 
 impl Cluster {
     /// Finds the cluster of this home, or makes it.
-    pub(crate) async fn prepare(found: &[PostgresPrograms], home: &Home, purpose: Purpose) -> Result<Self, Fault> {
+    pub(crate) async fn prepare(
+        found: &[PostgresPrograms],
+        home: &Home,
+        purpose: Purpose,
+        has_standby: bool,
+    ) -> Result<Self, Fault> {
         let directory = home.room("postgres")?;
         let made_by = fs::read_to_string(directory.join("data/PG_VERSION")).ok().and_then(|v| v.trim().parse().ok());
         let programs = choose(found, made_by, &directory)?;
-        let mut cluster = Self { name: NAME, programs, directory, account: home.account, purpose, password: None };
+        let account = home.account;
+        let mut cluster = Self { name: NAME, programs, directory, account, purpose, has_standby, password: None };
         if made_by.is_none() {
             cluster.create().await?;
         }
@@ -102,9 +109,11 @@ impl Cluster {
             settings.push("cluster_name=maru_standby".to_owned());
         }
         if self.purpose == Purpose::Tests {
-            let fast = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "wal_level=minimal"];
+            let fast = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_wal_size=2GB"];
             settings.extend(fast.map(str::to_owned));
-            settings.extend(["max_wal_senders=0".to_owned(), "max_wal_size=2GB".to_owned()]);
+            // A standby lives on the log that is not written then.
+            let alone = ["wal_level=minimal", "max_wal_senders=0"];
+            settings.extend(alone.into_iter().filter(|_| !self.has_standby).map(str::to_owned));
         }
         let mut arguments = vec!["-D".to_owned(), self.data().display().to_string()];
         arguments.extend(settings.into_iter().flat_map(|setting| ["-c".to_owned(), setting]));

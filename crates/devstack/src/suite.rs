@@ -32,10 +32,19 @@ use crate::{
 /// The usual exit code of a program that was interrupted.
 const INTERRUPTED: u8 = 130;
 
+/// What the tests meet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    /// Whether Redis is a cluster.
+    pub(crate) redis_cluster: bool,
+    /// Whether PostgreSQL has a standby.
+    pub(crate) postgres_standby: bool,
+}
+
 /// Runs the tests with these further arguments for their runner, and passes its exit code on.
 pub(crate) async fn run(
     settings: &Settings,
-    redis_cluster: bool,
+    shape: Shape,
     arguments: &[String],
     terminal: &Terminal,
 ) -> Result<ExitCode, Fault> {
@@ -49,7 +58,7 @@ pub(crate) async fn run(
     let records = RunDirectory::open(&settings.run(), &name)?;
     let household = Household::new(records, terminal, settings.logs().join("test"), interrupts.kill.clone());
     let started = tokio::select! {
-        started = Box::pin(start(&settings, redis_cluster, &household, terminal, &name)) => Some(started),
+        started = Box::pin(start(&settings, shape, &household, terminal, &name)) => Some(started),
         () = interrupts.stop.cancelled() => None,
     };
     let outcome = match started {
@@ -65,7 +74,7 @@ pub(crate) async fn run(
 
 async fn start(
     settings: &Settings,
-    redis_cluster: bool,
+    shape: Shape,
     household: &Household,
     terminal: &Terminal,
     name: &str,
@@ -80,8 +89,8 @@ async fn start(
         secrets: &secrets,
         progress: &progress,
         purpose: Purpose::Tests,
-        standby: false,
-        redis_cluster,
+        standby: shape.postgres_standby,
+        redis_cluster: shape.redis_cluster,
     };
     workshop
         .start(|| {

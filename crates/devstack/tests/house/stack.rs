@@ -17,6 +17,8 @@ pub(crate) const SEVERAL_OF_EACH: &str = "gateway=2,auth=2,session=2,ticketing=3
 
 /// The argument that makes Redis a cluster.
 pub(crate) const CLUSTER: &str = "--redis-cluster";
+/// The argument that gives PostgreSQL a standby.
+pub(crate) const STANDBY: &str = "--postgres-standby";
 
 /// A place for a stack, and what runs there; it stops, and its data is deleted, when this is dropped.
 pub(crate) struct Stack {
@@ -50,13 +52,19 @@ impl Stack {
         Self { data, status: Value::Null }
     }
 
-    /// Starts it, or starts it again, and waits until it is ready. When the tests run on Redis as a cluster, so does it.
+    /// Starts it, or starts it again, and waits until it is ready. What the tests run on it runs on too: Redis
+    /// as a cluster, PostgreSQL with a standby.
     pub(crate) fn start(&mut self, arguments: &[&str], environment: &[(&str, &str)]) {
         let mut up = self.command(&["up", "--detach", "--skip-build"]);
         up.args(arguments);
-        let of_the_tests = testkit::settings::optional("MARU_TEST_REDIS_URL").unwrap_or_default();
-        if of_the_tests.starts_with("redis+cluster:") && !arguments.contains(&CLUSTER) {
-            up.arg(CLUSTER);
+        for (argument, url, sign) in [
+            (CLUSTER, "MARU_TEST_REDIS_URL", "redis+cluster:"),
+            (STANDBY, "MARU_TEST_DATABASE_URL", "target_session_attrs="),
+        ] {
+            let of_the_tests = testkit::settings::optional(url).unwrap_or_default();
+            if of_the_tests.contains(sign) && !arguments.contains(&argument) {
+                up.arg(argument);
+            }
         }
         let started = up.envs(environment.iter().copied()).output().expect("maru-dev runs");
         assert!(started.status.success(), "{}", text(&started));

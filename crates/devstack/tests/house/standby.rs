@@ -22,7 +22,7 @@ use crate::{
     database,
     life::Life,
     person::Person,
-    stack::{RECOVERY, Stack, text},
+    stack::{RECOVERY, STANDBY, Stack, text},
 };
 
 /// In which tables somebody's life leaves rows.
@@ -38,7 +38,7 @@ const TABLES: [(&str, &str); 7] = [
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_standby_has_every_commit_and_takes_over_once_it_is_promoted() {
-    let stack = Stack::up_as(&["--postgres-standby"], &[]);
+    let stack = Stack::up_as(&[STANDBY], &[]);
     let primary = database::of_service(&stack, "auth").await.unwrap();
     wait_for_the_standby_from_now_on(&primary).await;
 
