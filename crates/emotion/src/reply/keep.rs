@@ -55,7 +55,11 @@ async fn checkpoint(app: &App, some: &[Arc<Live>]) -> Outcome<()> {
     for live in some {
         let (text, ends) = so_far(live);
         let reply = running::Progress { text: &text, ends: &ends };
-        sealed.push(running::Checkpoint::seal(&live.vault, live.step.id, live.step.attempt, reply)?);
+        match running::Checkpoint::seal(&live.vault, live.step.id, live.step.attempt, reply) {
+            Ok(checkpoint) => sealed.push(checkpoint),
+            // It cannot be kept at its end either; the others can.
+            Err(problem) => problem.log(),
+        }
     }
     let there = running::checkpoint(&mut *app.ground.pg.conn().await?, &sealed).await?;
     some.iter().filter(|live| !there.contains(&live.step.id)).for_each(|live| live.gone());
