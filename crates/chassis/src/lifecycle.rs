@@ -9,7 +9,7 @@ use std::{
     future::Future,
     panic::AssertUnwindSafe,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
@@ -86,6 +86,17 @@ impl Lifecycle {
         self.sockets.open.fetch_add(1, Ordering::Relaxed);
         let number = self.sockets.last.fetch_add(1, Ordering::Relaxed);
         OpenSocket { sockets: self.sockets.clone(), closing: self.closing.clone(), number }
+    }
+
+    /// Says how long the service may take to end: sockets are sent away in the first half of that.
+    pub fn ends_within(&self, limit: Duration) {
+        // It is known from the start and does not change.
+        _ = self.sockets.farewell.set(limit / 2);
+    }
+
+    /// Returns the longest that sending all sockets away may take.
+    pub fn longest_farewell(&self) -> Duration {
+        self.sockets.longest_farewell()
     }
 
     /// Tells sockets to end; requests in flight still have the loops they lean on.
@@ -174,6 +185,14 @@ impl Lifecycle {
 struct Sockets {
     open: AtomicU32,
     last: AtomicU32,
+    /// The part of the time to end that sending them away may take, once that is known.
+    farewell: OnceLock<Duration>,
+}
+
+impl Sockets {
+    fn longest_farewell(&self) -> Duration {
+        self.farewell.get().map_or(LONGEST_FAREWELL, |most| LONGEST_FAREWELL.min(*most))
+    }
 }
 
 /// A socket that must end with the service.
@@ -189,7 +208,7 @@ impl OpenSocket {
     pub async fn must_end(&self) {
         self.closing.cancelled().await;
         let open = self.sockets.open.load(Ordering::Relaxed);
-        let spread = (Duration::from_secs(1) * open / RETURNS_PER_SECOND).min(LONGEST_FAREWELL);
+        let spread = (Duration::from_secs(1) * open / RETURNS_PER_SECOND).min(self.sockets.longest_farewell());
         // In sixteen bits, for a duration is multiplied by 32 of them.
         tokio::time::sleep(spread * (self.number.wrapping_mul(GOLDEN) >> 16) / (1 << 16)).await;
     }
@@ -230,6 +249,14 @@ mod tests {
             let expected = Duration::from_secs(second);
             assert!(end.abs_diff(expected) < Duration::from_millis(100), "{end:?} instead of {expected:?}");
         }
+
+        let lifecycle = Lifecycle::new();
+        lifecycle.ends_within(Duration::from_secs(4));
+        let many: Vec<_> = (0..10_000).map(|_| lifecycle.socket()).collect();
+        lifecycle.close_sockets();
+        let begun = Instant::now();
+        futures_util::future::join_all(many.iter().map(OpenSocket::must_end)).await;
+        assert!(begun.elapsed() <= Duration::from_secs(2), "a service that must end soon has less time");
 
         let lifecycle = Lifecycle::new();
         let few: Vec<_> = (0..5).map(|_| lifecycle.socket()).collect();

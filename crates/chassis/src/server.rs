@@ -169,13 +169,15 @@ where
     .disable_signals()
     .bind((http.host.as_str(), port))?;
     let addr = server.addrs().first().copied().ok_or(std::io::ErrorKind::AddrNotAvailable)?;
+    let shutdown_timeout = Duration::from_secs(http.shutdown_timeout_seconds);
+    lifecycle.ends_within(shutdown_timeout);
     Ok(Bound {
         addr,
         server: server.run(),
         beside: Vec::new(),
         lifecycle,
         drain_delay: Duration::from_millis(http.drain_delay_ms),
-        shutdown_timeout: Duration::from_secs(http.shutdown_timeout_seconds),
+        shutdown_timeout,
     })
 }
 

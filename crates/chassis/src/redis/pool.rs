@@ -1,10 +1,16 @@
 //! The pool: connections of which each is used by one at a time.
 
+use std::time::Duration;
+
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 use deadpool_redis::redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, Value, aio::ConnectionLike, cmd};
 use futures_util::FutureExt;
+use tokio::time::timeout;
 
 use super::{ANSWER_TIMEOUT, TRUSTED, Wire, address::Address};
+
+/// Longest to wait for a cluster whose last command was not answered: there must be time for a new connection.
+const LATE_PATIENCE: Duration = Duration::from_millis(300);
 
 /// One connection out of the pool.
 pub struct Connection(pub(super) managed::Object<Manager>);
@@ -36,7 +42,14 @@ impl managed::Manager for Manager {
             _ if !kept.owes_an_answer && metrics.last_used() < TRUSTED => return Ok(()),
             _ => {}
         }
-        let answer: String = cmd("PING").query_async(&mut kept.conn).await?;
+        let ping = cmd("PING");
+        let asking = ping.query_async::<String>(&mut kept.conn);
+        let answer = if kept.owes_an_answer {
+            let answered = timeout(LATE_PATIENCE, asking).await;
+            answered.map_err(|_elapsed| RecycleError::message("a command was not answered"))??
+        } else {
+            asking.await?
+        };
         if answer != "PONG" {
             return Err(RecycleError::message("PING was answered with something else"));
         }
