@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::failure::Failure;
 
-/// Most bytes of an event, and of what follows it in the same read; chunks of a reply have a few hundred.
+/// Most bytes of an event that goes on; chunks of a reply have a few hundred.
 const EVENT_MAX: usize = 256 * 1024;
 /// How an API says that nothing more comes.
 const DONE: &[u8] = b"[DONE]";
@@ -65,7 +65,8 @@ impl Lines {
     fn take(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.unread.drain(..self.read);
         self.read = 0;
-        if self.unread.len() + self.data.len() + bytes.len() > EVENT_MAX {
+        // What is left is an event that has begun; one read may bring many that are whole.
+        if self.unread.len() + self.data.len() >= EVENT_MAX {
             return Err(Failure::Garbled);
         }
         self.unread.extend_from_slice(bytes);

@@ -19,7 +19,7 @@ use super::{
     ahead::{Ahead, Size},
     begin::{Beginning, Fresh, begin},
     keep,
-    live::Live,
+    live::{Growing, Live},
     notices::{self, Notice},
     progress::{About, End, Progress},
     relay,
@@ -94,6 +94,7 @@ pub(super) async fn run(app: App, draft: Draft, begun: oneshot::Sender<Outcome<S
     };
     let started = Instant::now();
     let live = appear(&app, &draft, &opening, &fresh);
+    let growing = Growing::new(live.clone(), app.replies.clone());
     // Whoever asked may be gone; the reply is written all the same, for a while.
     drop(begun.send(Ok(Started::Now(live.view(0)))));
     announce(&app, &live);
@@ -109,8 +110,7 @@ pub(super) async fn run(app: App, draft: Draft, begun: oneshot::Sender<Outcome<S
     // There are many of these, most of their time in `write`: what else they do is put aside until they do it.
     let end = Box::pin(keep::whole(&app, &live, end, &facts)).await;
     live.progress.send_modify(|progress| progress.close(end));
-    app.replies.remove(&live);
-    drop(place);
+    drop((growing, place));
     report(&live, end, started);
     drop(timeout(REDIS_PATIENCE, Box::pin(relay::tell_end(&app.ground.redis, &live, end))).await);
     if let Some(turn_budget) = turn_budget.filter(|_| end == End::Complete) {

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chassis::problem::Outcome;
+use diesel_async::AsyncPgConnection;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{job::Facts, live::Live, progress::End};
@@ -10,8 +11,10 @@ use crate::{app::App, limit, step::running};
 
 /// How often the text so far is kept and the lease renewed; a third of the lease.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
-/// The same when the service ends, which waits for the last reply.
-const CHECKPOINT_AT_THE_END: Duration = Duration::from_millis(250);
+/// How often it is looked at whether that is due: the end of the service waits for this.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Longest that a checkpoint waits for the database: all replies wait together, so that their leases last.
+const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(3);
 /// Replies of one statement.
 const TOGETHER: usize = 64;
 /// How long a finished reply waits for a database that is away, and how often it tries.
@@ -32,25 +35,36 @@ pub(super) fn checkpoints(app: &App) {
     lifecycle.spawn_loop("reply_checkpoints", move |stop| {
         let app = app.clone();
         async move {
+            let mut kept_at = Instant::now();
             // Replies go on for a while when the service ends, and so do their leases.
             while !stop.is_cancelled() || !app.replies.own().is_empty() {
-                let pause = if stop.is_cancelled() { CHECKPOINT_AT_THE_END } else { CHECKPOINT_EVERY };
-                tokio::select! {
-                    () = stop.cancelled(), if !stop.is_cancelled() => continue,
-                    () = sleep(pause) => {}
+                sleep(LOOK_EVERY).await;
+                if kept_at.elapsed() < CHECKPOINT_EVERY {
+                    continue;
                 }
-                for some in app.replies.own().chunks(TOGETHER) {
-                    if let Err(problem) = checkpoint(&app, some).await {
-                        tracing::warn!(code = problem.code(), replies = some.len(), "checkpoints were missed");
-                    }
+                kept_at = Instant::now();
+                let own = app.replies.own();
+                if let Err(problem) = checkpoint(&app, &own).await {
+                    tracing::warn!(code = problem.code(), replies = own.len(), "checkpoints were missed");
                 }
             }
         }
     });
 }
 
+async fn checkpoint(app: &App, own: &[Arc<Live>]) -> Outcome<()> {
+    if own.is_empty() {
+        return Ok(());
+    }
+    let mut conn = app.ground.pg.conn_within(CHECKPOINT_PATIENCE).await?;
+    for some in own.chunks(TOGETHER) {
+        checkpoint_some(&mut conn, some).await?;
+    }
+    Ok(())
+}
+
 /// Keeps some replies. One whose step is gone is interrupted: its conversation was erased, and nobody waits for the rest.
-async fn checkpoint(app: &App, some: &[Arc<Live>]) -> Outcome<()> {
+async fn checkpoint_some(conn: &mut AsyncPgConnection, some: &[Arc<Live>]) -> Outcome<()> {
     let mut sealed = Vec::with_capacity(some.len());
     for live in some {
         let (text, ends) = so_far(live);
@@ -61,7 +75,7 @@ async fn checkpoint(app: &App, some: &[Arc<Live>]) -> Outcome<()> {
             Err(problem) => problem.log(),
         }
     }
-    let there = running::checkpoint(&mut *app.ground.pg.conn().await?, &sealed).await?;
+    let there = running::checkpoint(conn, &sealed).await?;
     some.iter().filter(|live| !there.contains(&live.step.id)).for_each(|live| live.gone());
     Ok(())
 }

@@ -79,6 +79,11 @@ impl Live {
         self.step
     }
 
+    /// Returns whether another one is not needed beside it: the one that is written here is, beside its mirror.
+    fn stands_for(&self, other: &Self) -> bool {
+        self.step.attempt >= other.step.attempt && (other.is_mirror || !self.is_mirror)
+    }
+
     /// Looks at it from the piece after the first `seen` ones.
     pub fn view(&self, seen: u32) -> Reply {
         Reply::new(self.step, self.progress.subscribe(), seen)
@@ -132,7 +137,7 @@ impl Replies {
     /// Adds a reply and tells the viewers of its conversation. When the same one grows here already, that one counts.
     pub(super) fn add(&self, live: Arc<Live>) -> Arc<Live> {
         let kept = match self.live().entry(live.step.id) {
-            Entry::Occupied(there) if there.get().step.attempt >= live.step.attempt => return there.get().clone(),
+            Entry::Occupied(there) if there.get().stands_for(&live) => return there.get().clone(),
             Entry::Occupied(mut before) => {
                 before.insert(live.clone());
                 live
@@ -188,6 +193,27 @@ impl Replies {
     }
 }
 
+/// A reply for as long as it is written here: afterwards it is taken out, and its viewers know how it ended, also when
+/// its job panicked. Its lease would be renewed for ever otherwise.
+pub(super) struct Growing {
+    live: Arc<Live>,
+    replies: Replies,
+}
+
+impl Growing {
+    /// Watches over a reply that was added.
+    pub(super) fn new(live: Arc<Live>, replies: Replies) -> Self {
+        Self { live, replies }
+    }
+}
+
+impl Drop for Growing {
+    fn drop(&mut self) {
+        self.live.progress.send_if_modified(Progress::abandon);
+        self.replies.remove(&self.live);
+    }
+}
+
 /// A place among the listeners of a conversation.
 pub struct Room {
     heard: broadcast::Receiver<Arc<Live>>,
@@ -225,7 +251,7 @@ mod tests {
 
     use super::*;
 
-    fn live(id: u128, attempt: i32) -> Arc<Live> {
+    fn live(id: u128, attempt: i32, is_mirror: bool) -> Arc<Live> {
         let step = Begun {
             id: StepId::from_uuid(uuid::Uuid::from_u128(id)),
             order: 1,
@@ -233,21 +259,33 @@ mod tests {
             created_at: chrono::DateTime::UNIX_EPOCH,
         };
         let (conversation, owner) = (ConversationId(uuid::Uuid::nil()), UserId(uuid::Uuid::nil()));
-        Arc::new(Live::new(step, conversation, owner, PersonVault::without_key(), Progress::default(), false))
+        Arc::new(Live::new(step, conversation, owner, PersonVault::without_key(), Progress::default(), is_mirror))
     }
 
     #[tokio::test]
     async fn a_listener_hears_of_each_reply_once_and_leaves_no_room_behind() {
         let replies = Replies::default();
         let mut room = replies.enter(ConversationId(uuid::Uuid::nil()));
-        let first = replies.add(live(1, 1));
-        let same = replies.add(live(1, 1));
+        let first = replies.add(live(1, 1, false));
+        let same = replies.add(live(1, 1, false));
         assert!(Arc::ptr_eq(&first, &same), "the one that was there counts");
-        replies.add(live(1, 2));
+        replies.add(live(1, 2, false));
         assert_eq!((room.next().await.step.attempt, room.next().await.step.attempt), (1, 2));
         replies.remove(&first);
         assert!(replies.find(first.step.id).is_some(), "another try is not taken out with the first");
         drop(room);
         assert!(!replies.has_listeners(ConversationId(uuid::Uuid::nil())));
+    }
+
+    #[tokio::test]
+    async fn what_is_written_here_takes_the_place_of_its_mirror_and_ends_with_its_job() {
+        let replies = Replies::default();
+        let mirror = replies.add(live(1, 1, true));
+        let own = replies.add(live(1, 1, false));
+        assert!(!Arc::ptr_eq(&mirror, &own), "nobody would keep what is written");
+        assert!(Arc::ptr_eq(&own, &replies.add(live(1, 1, true))), "a mirror is not needed beside it");
+        let mut viewer = own.view(0);
+        drop(Growing::new(own, replies.clone()));
+        assert_eq!((viewer.ended().await, replies.own().len()), (End::Interrupted, 0));
     }
 }

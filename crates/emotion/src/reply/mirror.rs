@@ -114,11 +114,10 @@ fn follow(app: &App, live: Arc<Live>) {
     let lifecycle = app.ground.lifecycle.clone();
     let app = app.clone();
     lifecycle.spawn("reply_mirror", async move {
-        let stopping = app.ground.lifecycle.stopping();
+        // When the service ends its viewers do, one after the other, and then nobody looks.
         tokio::select! {
             end = grow(&app, &live) => live.progress.send_modify(|progress| progress.close(end)),
             () = nobody_looks(&live) => {}
-            () = stopping.cancelled() => {}
         }
         app.replies.remove(&live);
     });

@@ -3,7 +3,7 @@
 //! The step is written, then the companion is asked, its pieces are gathered where any number of viewers can read them
 //! at their own pace, and the whole is kept. None of this waits for a viewer: who leaves may come back and read on from any
 //! piece, at any replica, while the reply grows and afterwards. Only when nobody has looked for a while the reply is given
-//! up, because it costs money. While it runs the job renews the step's lease and keeps what there is; a process that dies
+//! up, because it costs money. While it runs its step's lease is renewed and what there is of it kept; a process that dies
 //! leaves a step that any other one marks as interrupted.
 
 mod ahead;

@@ -163,6 +163,13 @@ impl Progress {
         self.end = Some(end);
     }
 
+    /// Says that no more comes, of a reply that nobody ended; returns whether it was one.
+    pub(super) fn abandon(&mut self) -> bool {
+        let was_open = self.end.is_none();
+        self.end = self.end.or(Some(End::Interrupted));
+        was_open
+    }
+
     fn piece(&self, index: u32) -> Option<&str> {
         let index = size(index);
         let end = *self.ends.get(index)?;
