@@ -28,7 +28,7 @@ const RESTART_MAX: Duration = Duration::from_secs(10);
 const SOUND_AFTER: Duration = Duration::from_mins(1);
 
 /// Sockets that may come back in one second without being noticed where they arrive.
-pub const RETURNS_PER_SECOND: u32 = 500;
+const RETURNS_PER_SECOND: u32 = 500;
 /// Longest that sending all sockets away takes; under the time that a process has to end.
 const LONGEST_FAREWELL: Duration = Duration::from_secs(10);
 /// The golden ratio, as a part of 2^32: multiples of it fall evenly into any range, however many there are.
@@ -91,12 +91,12 @@ impl Lifecycle {
     /// Says how long the service may take to end: sockets are sent away in the first half of that.
     pub fn ends_within(&self, limit: Duration) {
         // It is known from the start and does not change.
-        _ = self.sockets.farewell.set(limit / 2);
+        _ = self.sockets.longest.set(limit / 2);
     }
 
-    /// Returns the longest that sending all sockets away may take.
-    pub fn longest_farewell(&self) -> Duration {
-        self.sockets.longest_farewell()
+    /// Returns over how long so many sockets are sent away.
+    pub fn farewell(&self, sockets: u32) -> Duration {
+        self.sockets.farewell(sockets)
     }
 
     /// Tells sockets to end; requests in flight still have the loops they lean on.
@@ -186,12 +186,13 @@ struct Sockets {
     open: AtomicU32,
     last: AtomicU32,
     /// The part of the time to end that sending them away may take, once that is known.
-    farewell: OnceLock<Duration>,
+    longest: OnceLock<Duration>,
 }
 
 impl Sockets {
-    fn longest_farewell(&self) -> Duration {
-        self.farewell.get().map_or(LONGEST_FAREWELL, |most| LONGEST_FAREWELL.min(*most))
+    fn farewell(&self, sockets: u32) -> Duration {
+        let longest = self.longest.get().map_or(LONGEST_FAREWELL, |most| LONGEST_FAREWELL.min(*most));
+        (Duration::from_secs(1) * sockets / RETURNS_PER_SECOND).min(longest)
     }
 }
 
@@ -207,8 +208,7 @@ impl OpenSocket {
     /// Waits until this socket must end: not in the same moment as all others. Await it once, not once in a loop.
     pub async fn must_end(&self) {
         self.closing.cancelled().await;
-        let open = self.sockets.open.load(Ordering::Relaxed);
-        let spread = (Duration::from_secs(1) * open / RETURNS_PER_SECOND).min(self.sockets.longest_farewell());
+        let spread = self.sockets.farewell(self.sockets.open.load(Ordering::Relaxed));
         // In sixteen bits, for a duration is multiplied by 32 of them.
         tokio::time::sleep(spread * (self.number.wrapping_mul(GOLDEN) >> 16) / (1 << 16)).await;
     }

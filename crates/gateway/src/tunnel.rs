@@ -23,7 +23,7 @@ use chassis::{
     lifecycle::OpenSocket,
     problem::{Outcome, Problem},
     revocation::Watch,
-    socket::{Frames, RESTARTING},
+    socket::{CloseCode, Frames, RESTARTING},
 };
 use futures_util::{Stream, StreamExt};
 use tokio::{
@@ -43,8 +43,6 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How long a client that was told to connect again may take to close. One that is cut off while it sends is reset, and
 /// the reset overtakes the reason.
 const GOODBYE: Duration = Duration::from_secs(1);
-/// The close code of a server that goes away.
-const GOING_AWAY: u16 = 1001;
 /// The first byte of a frame that closes, with nothing behind it.
 const CLOSE: u8 = 0x88;
 
@@ -129,7 +127,7 @@ enum Farewell {
 /// Writes the frame that says goodbye.
 fn goodbye() -> Bytes {
     let mut frame = vec![CLOSE, u8::try_from(2 + RESTARTING.len()).unwrap_or_default()];
-    frame.extend(GOING_AWAY.to_be_bytes());
+    frame.extend(u16::from(CloseCode::Away).to_be_bytes());
     frame.extend(RESTARTING.as_bytes());
     frame.into()
 }

@@ -1,7 +1,7 @@
 //! Where one frame of a WebSocket ends and the next begins, read from the bytes as they pass.
 
 /// Longest header: two bytes, eight of length, four of mask.
-const HEADER_MAX: usize = 14;
+pub(super) const HEADER_MAX: usize = 14;
 
 /// The place in a stream of frames.
 #[derive(Debug, Default)]

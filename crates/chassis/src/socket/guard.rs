@@ -45,10 +45,7 @@ impl<S: Stream<Item = Result<Bytes, PayloadError>> + Unpin> Stream for FrameGuar
 mod tests {
     use futures_util::{StreamExt, stream};
 
-    /// Longest header: two bytes, eight of length, four of mask.
-    const HEADER_MAX: usize = 14;
-
-    use super::*;
+    use super::{super::frames::HEADER_MAX, *};
 
     /// A masked text frame, as a client sends it, of which only `sent` payload bytes follow.
     fn frame(length: usize, sent: usize) -> Vec<u8> {

@@ -127,7 +127,7 @@ pub async fn search(
     let some = look(SOME, filter, &keys, filter.start(), CANDIDATES_MAX + 1).bind::<BigInt, _>(READ_BYTES_MAX);
     let mut candidates: Vec<Candidate> = some.load(conn).await?;
     if i64::try_from(candidates.len()).unwrap_or(i64::MAX) > CANDIDATES_MAX {
-        let memos = look_back(conn, filter, sought, after, most).await?;
+        let memos = look_back(conn, filter, (sought, &keys), after, most).await?;
         return Ok(Found { memos, total: None });
     }
     let is_told = candidates.iter().all(|candidate| candidate.is_told);
@@ -149,15 +149,14 @@ pub async fn search(
 async fn look_back(
     conn: &mut AsyncPgConnection,
     filter: &Filter,
-    sought: &Sought,
+    (sought, keys): (&Sought, &[i32]),
     after: Place,
     most: usize,
 ) -> Outcome<Vec<Memo>> {
-    let keys = sought.keys(filter.owner);
     let mut found = Vec::new();
     let (mut after, mut statement, mut rows) = (after, NEWEST, RECENT);
     loop {
-        let seen: Vec<Seen> = look(statement, filter, &keys, after, rows).load(conn).await?;
+        let seen: Vec<Seen> = look(statement, filter, keys, after, rows).load(conn).await?;
         let candidates: Vec<Uuid> = seen.iter().filter(|seen| seen.is_candidate).map(|seen| seen.id).collect();
         read(conn, filter, sought, &candidates, most, &mut found).await?;
         let is_last = i64::try_from(seen.len()).unwrap_or_default() < rows;

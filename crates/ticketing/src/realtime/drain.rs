@@ -2,7 +2,6 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use chassis::lifecycle::RETURNS_PER_SECOND;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{hub::Hub, resume};
@@ -21,8 +20,7 @@ pub(super) async fn run(hub: Hub) {
     hub.closing.store(true, Ordering::Release);
     let all = hub.connections.all();
     let count = u32::try_from(all.len()).unwrap_or(u32::MAX);
-    let spread =
-        (Duration::from_secs(1) * count / RETURNS_PER_SECOND).min(LONGEST.min(hub.lifecycle.longest_farewell()));
+    let spread = hub.lifecycle.farewell(count).min(LONGEST);
     let waves = usize::try_from(spread.as_millis() / WAVE.as_millis()).unwrap_or_default().max(1);
     let begun = Instant::now();
     for wave in all.chunks(all.len().div_ceil(waves).max(1)) {
