@@ -153,15 +153,11 @@ impl Redis {
         format!("{}:{name}", self.prefix)
     }
 
-    /// Returns whether the server answers; of a cluster, whether every node does and no key is without one.
+    /// Returns whether the server answers; of a cluster, whether every node does and serves the keys it has.
     pub async fn answers(&self) -> bool {
-        let is_there = self.run::<String>(&cmd("PING")).await.is_ok();
-        is_there && (!self.address.is_cluster() || self.is_whole().await)
-    }
-
-    async fn is_whole(&self) -> bool {
-        let state = self.run::<String>(cmd("CLUSTER").arg("INFO")).await;
-        state.is_ok_and(|state| state.contains("cluster_state:ok"))
+        let Ok(mut conn) = self.conn().await else { return false };
+        let is_there = cmd("PING").query_async::<String>(&mut conn).await.is_ok();
+        is_there && conn.is_whole().await.unwrap_or(false)
     }
 
     /// Publishes to a channel of this deployment.

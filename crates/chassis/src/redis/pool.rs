@@ -72,6 +72,13 @@ pub(super) fn is_lost(error: &RedisError) -> bool {
     matches!(error.kind(), ErrorKind::Io | ErrorKind::ClusterConnectionNotFound)
 }
 
+impl Connection {
+    /// Returns whether every key has a node that serves it.
+    pub(super) async fn is_whole(&mut self) -> Result<bool, RedisError> {
+        self.0.ask(|conn| conn.is_whole().boxed()).await
+    }
+}
+
 impl ConnectionLike for Connection {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
         self.0.ask(|conn| conn.req_packed_command(command))

@@ -6,10 +6,11 @@
 use std::collections::HashMap;
 
 use deadpool_redis::redis::{
-    Arg, Cmd, Pipeline, RedisError, RedisFuture, Value,
+    Arg, Cmd, FromRedisValue, Pipeline, RedisError, RedisFuture, Value,
     aio::{ConnectionLike, MultiplexedConnection},
     cluster_async::ClusterConnection,
-    cluster_routing::Slot,
+    cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo, Slot},
+    cmd,
 };
 use futures_util::{FutureExt, future::try_join_all};
 
@@ -22,6 +23,19 @@ pub enum Wire {
     Server(MultiplexedConnection),
     /// To every node of a cluster.
     Cluster(ClusterConnection),
+}
+
+impl Wire {
+    /// Returns whether every key has a node that serves it. Each node is asked: one that comes back refuses its keys for
+    /// two seconds while the others find all well.
+    pub(super) async fn is_whole(&mut self) -> Result<bool, RedisError> {
+        let Self::Cluster(conn) = self else { return Ok(true) };
+        let mut question = cmd("CLUSTER");
+        question.arg("INFO");
+        let everybody = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
+        let answers = HashMap::<String, String>::from_redis_value(conn.route_command(question, everybody).await?)?;
+        Ok(!answers.is_empty() && answers.values().all(|state| state.contains("cluster_state:ok")))
+    }
 }
 
 impl ConnectionLike for Wire {

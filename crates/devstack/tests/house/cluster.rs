@@ -41,7 +41,7 @@ async fn what_replicas_share_is_shared_over_three_servers_of_redis_and_outlives_
     Stack::kill(node);
     eventually(RECOVERY, || async {
         let nodes = stack.pids("redis_nodes");
-        nodes.len() == 3 && !nodes.contains(&node) && lee.get("/health").await.json["status"] == "ok"
+        nodes.len() == 3 && !nodes.contains(&node) && stack.is_well().await
     })
     .await;
     let event = event(&stack).await;

@@ -10,15 +10,13 @@ use testkit::eventually;
 use crate::{
     attacks::say,
     load::{Asks, Doors, LONG, Load},
-    onlookers::{Channel, GATEWAY, Onlookers},
+    onlookers::{Channel, Onlookers},
     person::Person,
-    stack::{SEVERAL_OF_EACH, Stack},
+    stack::{GATEWAY, PARTS, SEVERAL_OF_EACH, Stack},
 };
 
 /// People who ask without a pause.
 const PEOPLE: usize = 6;
-/// In the order of an upgrade: those that are asked before those that ask.
-const PARTS: [&str; 6] = ["auth", "session", "ticketing", "emotion", "memo", GATEWAY];
 /// How long a process still answers everything after it was asked to stop. A cluster has three seconds and more for word
 /// of it to get around; here the gateways' probes are asked ten times a second.
 const DRAIN_DELAY: &str = "1000";

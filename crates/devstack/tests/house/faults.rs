@@ -45,7 +45,7 @@ async fn postgresql_dies_and_comes_back() {
     // No service was restarted for it: each heals by itself.
     let before = stack.pids("memo");
     eventually(RECOVERY, || async { kim.get(&format!("/memo/{memo}")).await.status == 200 }).await;
-    eventually(RECOVERY, || async { kim.get("/health").await.json["status"] == "ok" }).await;
+    eventually(RECOVERY, || stack.is_well()).await;
     kim.get(&format!("/api/v1/sessions/{session}")).await.ok(200);
     kim.get("/user/me").await.ok(200);
     assert_eq!(stack.pids("memo"), before);
@@ -69,7 +69,7 @@ async fn redis_dies_empty_and_nobody_is_logged_out() {
         assert_eq!(answers_in_time(&kim, path).await, 200, "{path} does not need Redis");
     }
     // It keeps nothing on disk: what comes back is empty.
-    eventually(RECOVERY, || async { kim.get("/health").await.json["status"] == "ok" }).await;
+    eventually(RECOVERY, || stack.is_well()).await;
     kim.get("/user/me").await.ok(200);
     lee.get("/user/me").await.problem(401, "invalid_token");
     // Nor does it take a refresh token along, be it dead, back with nothing, or emptied while it runs.

@@ -18,11 +18,9 @@ use crate::{
     attacks::say,
     load::Doors,
     person::Person,
-    stack::{Stack, text},
+    stack::{GATEWAY, Stack, text},
 };
 
-/// What all sockets pass through.
-pub(crate) const GATEWAY: &str = "gateway";
 /// Sockets of a channel at each gateway: enough for one of them to be at the process that stops.
 const SOCKETS: usize = 4;
 /// Sockets of a sale at each gateway: so many that it takes a while to send them away.

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use reqwest::Method;
 use serde_json::Value;
 use testkit::smtp::Mail;
 
@@ -14,6 +15,11 @@ use crate::{attacks::say, person::Person};
 
 /// Several of each, gateways too: what is promised must hold across replicas.
 pub(crate) const SEVERAL_OF_EACH: &str = "gateway=2,auth=2,session=2,ticketing=3,emotion=2,memo=2";
+
+/// What everybody passes through.
+pub(crate) const GATEWAY: &str = "gateway";
+/// In the order of an upgrade: those that are asked before those that ask.
+pub(crate) const PARTS: [&str; 6] = ["auth", "session", "ticketing", "emotion", "memo", GATEWAY];
 
 /// The argument that makes Redis a cluster.
 pub(crate) const CLUSTER: &str = "--redis-cluster";
@@ -121,7 +127,18 @@ impl Stack {
 
     /// Returns where the replicas of a part say whether they are ready.
     pub(crate) fn probes_of(&self, part: &str) -> Vec<&str> {
-        if part == "gateway" { self.probes() } else { urls(&self.status["services"][part]) }
+        if part == GATEWAY { self.probes() } else { urls(&self.status["services"][part]) }
+    }
+
+    /// Returns whether every process of every part finds all that it leans on in order.
+    pub(crate) async fn is_well(&self) -> bool {
+        for probe in PARTS.iter().flat_map(|part| self.probes_of(part)) {
+            let answer = Person::stranger(probe).try_send(Method::GET, "/readyz", None).await;
+            if !answer.is_ok_and(|answer| answer.json["status"] == "ok") {
+                return false;
+            }
+        }
+        true
     }
 
     /// Returns the processes of a part, as they are now.
