@@ -183,16 +183,28 @@ impl Shared {
     pub async fn take_each<const N: usize>(&self, counts: [(Count<'_>, Rate); N]) -> [Decision; N] {
         if self.may_ask() {
             if let Ok(Some(decisions)) = tokio::time::timeout(PATIENCE, self.ask(&counts)).await {
-                return decisions;
+                return self.count_along(counts, decisions);
             }
             self.leave_alone();
         }
-        let mut refused: Option<Decision> = None;
-        counts.map(|(count, rate)| {
-            let decision = refused.unwrap_or_else(|| self.alone.take(&count.key(), rate));
-            refused = refused.or(Some(decision).filter(|decision| !decision.is_allowed));
-            decision
-        })
+        in_turn(counts.map(|(count, rate)| move || self.alone.take(&count.key(), rate)))
+    }
+
+    /// Counts here too what Redis has counted, so that whoever is judged here when it does not answer is not given
+    /// everything a second time. While it is left alone, the answers that still come from it are worth no more than that.
+    fn count_along<const N: usize>(&self, counts: [(Count<'_>, Rate); N], decisions: [Decision; N]) -> [Decision; N] {
+        let is_left_alone = !self.may_ask();
+        let mut decided = decisions.into_iter();
+        in_turn(counts.map(|(count, rate)| {
+            let there = decided.next().filter(|there| !is_left_alone || !there.is_allowed);
+            move || match there {
+                Some(there) if !there.is_allowed => there,
+                _ => {
+                    let here = self.alone.take(&count.key(), rate);
+                    there.unwrap_or(here)
+                }
+            }
+        }))
     }
 
     /// Forgets what was counted, as far as can be: for tries that turn out to have been none.
@@ -253,6 +265,16 @@ impl Shared {
     fn now_ms(&self) -> i64 {
         i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX / 2)
     }
+}
+
+/// Judges one after the other up to the first that refuses; what comes behind that one refuses as it does.
+fn in_turn<const N: usize>(judges: [impl FnOnce() -> Decision; N]) -> [Decision; N] {
+    let mut refused: Option<Decision> = None;
+    judges.map(|judge| {
+        let decision = refused.unwrap_or_else(judge);
+        refused = refused.or(Some(decision).filter(|decision| !decision.is_allowed));
+        decision
+    })
 }
 
 #[cfg(test)]

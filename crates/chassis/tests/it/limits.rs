@@ -9,6 +9,8 @@ use chassis::{
 use domain::rate::Rate;
 use secrecy::SecretString;
 
+use crate::pool::reset_at_will;
+
 const RATE: Rate = Rate { burst: 3, every: Duration::from_mins(1) };
 
 fn redis(url: &str) -> Redis {
@@ -73,4 +75,22 @@ async fn without_redis_each_counts_for_itself_and_soon_stops_waiting() {
     assert_eq!(allowed, 3);
     shared.give_back("login:192.0.2.1", RATE).await;
     assert!(shared.take("login:192.0.2.1", RATE).await.is_allowed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_used_up_what_redis_counts_is_not_given_it_again_when_redis_is_slow() {
+    let (redis, proxy) = reset_at_will();
+    let (shared, key) = (Shared::new(redis), format!("login:{}", chassis::clock::Clock::system().uuid()));
+    for _ in 0..2 {
+        assert!(shared.take(&key, RATE).await.is_allowed);
+    }
+    proxy.latency(Duration::from_secs(5));
+    let allowed = [shared.take(&key, RATE).await, shared.take(&key, RATE).await].map(|decision| decision.is_allowed);
+    assert_eq!(allowed, [true, false]);
+    // Answers that are on their way while others are judged here give nobody more than that.
+    let (redis, proxy) = reset_at_will();
+    let (shared, key) = (Shared::new(redis), format!("login:{}", chassis::clock::Clock::system().uuid()));
+    proxy.latency(Duration::from_millis(60));
+    let decisions = futures_util::future::join_all((0..40).map(|_| shared.take(&key, RATE))).await;
+    assert_eq!(decisions.iter().filter(|decision| decision.is_allowed).count(), 3);
 }

@@ -185,7 +185,7 @@ async fn a_pipeline_is_answered_in_order_wherever_its_keys_live() {
 }
 
 /// Returns Redis behind something that can cut its connections; the pool has one.
-fn reset_at_will() -> (Redis, FaultProxy) {
+pub(crate) fn reset_at_will() -> (Redis, FaultProxy) {
     let url = url::Url::parse(&testkit::settings::single_redis_url()).unwrap();
     let upstream = url.socket_addrs(|| None).unwrap();
     let proxy = FaultProxy::start(upstream[0]).unwrap();
