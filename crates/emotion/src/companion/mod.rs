@@ -94,7 +94,7 @@ pub struct Window {
 }
 
 /// What a companion is asked. It has no `Debug`, so that no log line can show it.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Prompt {
     /// What a model is shown, oldest first; within the window.
     pub messages: Vec<ChatMessage>,
@@ -110,7 +110,7 @@ pub struct Prompt {
 
 /// A reply of prepared sentences, put together when somebody wants it: with a model hardly anybody does. It has no
 /// `Debug`.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Prepared {
     /// Where the reply stands.
     pub turn: Turn,

@@ -45,8 +45,8 @@ pub(crate) struct Material<'a> {
     pub(crate) wish: Option<&'a str>,
     /// The same, for this message only.
     pub(crate) system_prompt: Option<&'a str>,
-    /// The steps since the summary, the newest first.
-    pub(crate) steps: &'a [Step],
+    /// What was said since the summary, the oldest first.
+    pub(crate) turns: &'a [Pair<'a>],
     pub(crate) message: &'a str,
     pub(crate) locale: Locale,
 }
@@ -105,12 +105,11 @@ pub(crate) fn assemble(app: &App, window: Window, material: &Material<'_>) -> Ou
     }
     let wishes: Vec<_> = [material.wish, material.system_prompt].into_iter().flatten().collect();
     let preference = wishes.join("\n");
-    let turns: Vec<_> = material.steps.iter().rev().map(turn).collect();
     let parts = Parts {
         policy: &rules,
         preference: Some(preference.as_str()).filter(|text| !text.is_empty()),
         summary: material.conversation.rolling_summary.as_ref().map(|summary| summary.text.as_str()),
-        turns: &turns,
+        turns: material.turns,
         message: material.message,
         tail: policy_tail(locale),
         locale,
@@ -121,12 +120,13 @@ pub(crate) fn assemble(app: &App, window: Window, material: &Material<'_>) -> Ou
     Ok(Assembled { messages, shorter: plan.halved().map(|plan| self::messages(&plan)), tokens, turn_budget })
 }
 
-fn turn(step: &Step) -> Pair<'_> {
+/// Returns what a step adds to what was said.
+pub(crate) fn turn(step: &Step) -> Pair<'_> {
     Pair { user: &step.user_input, reply: &step.gpt_response, tokens: tokens_of(step) }
 }
 
 /// Returns the tokens of a step as they were counted before.
-fn tokens_of(step: &Step) -> Option<usize> {
+pub(crate) fn tokens_of(step: &Step) -> Option<usize> {
     let sum = step.input_tokens?.checked_add(step.reply_tokens?)?;
     usize::try_from(sum).ok()
 }

@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Most tokens of a summary.
 const TOKENS: u32 = 500;
 
-/// Writes a new summary, if one is due. `steps` are those since the last one, the newest first.
+/// Writes a new summary, if one is due; returns whether it did. `steps` are those since the last one, the newest first.
 pub(crate) async fn sum_up(
     app: &App,
     vault: &PersonVault,
@@ -36,15 +36,15 @@ pub(crate) async fn sum_up(
     steps: &[Step],
     turn_budget: usize,
     locale: Locale,
-) -> Outcome<()> {
+) -> Outcome<bool> {
     let oldest_first: Vec<_> = steps.iter().rev().collect();
     let tokens: Vec<_> = oldest_first
         .iter()
         .map(|step| tokens_of(step).unwrap_or_else(|| count(&step.user_input) + count(&step.gpt_response)))
         .collect();
-    let Some(range) = summary_due(&tokens, turn_budget) else { return Ok(()) };
+    let Some(range) = summary_due(&tokens, turn_budget) else { return Ok(false) };
     let older = oldest_first.get(range).unwrap_or_default();
-    let Some(last) = older.last() else { return Ok(()) };
+    let Some(last) = older.last() else { return Ok(false) };
     let mut said = conversation.rolling_summary.as_ref().map(|summary| summary.text.clone()).unwrap_or_default();
     for step in older {
         for text in ["\n\n- ", &step.user_input, "\n- ", &step.gpt_response] {
@@ -67,11 +67,10 @@ pub(crate) async fn sum_up(
     let text = answer.as_ref().and_then(|answer| answer.get("summary")?.as_str()).unwrap_or_default().trim();
     if text.is_empty() {
         // The old one stays, and the oldest turns are left out of the prompt until a summary succeeds.
-        return Ok(());
+        return Ok(false);
     }
     let tokens = i32::try_from(count(text)).unwrap_or(i32::MAX);
     let summary = RollingSummary { text: text.to_owned(), order: last.step_order, tokens };
     let mut conn = app.ground.pg.conn().await?;
-    store::keep_rolling_summary(&mut conn, vault, ConversationId(conversation.id), &summary).await?;
-    Ok(())
+    store::keep_rolling_summary(&mut conn, vault, ConversationId(conversation.id), &summary).await
 }

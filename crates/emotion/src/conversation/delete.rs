@@ -32,5 +32,6 @@ pub async fn delete(app: Data<App>, person: Person, id: Path<ConversationId>) ->
         let mut conn = app.ground.pg.conn().await?;
         store::delete(&mut conn, owner, id).await?
     };
+    app.replies.forget(id);
     if was_written || was_announced { Ok(HttpResponse::NoContent().finish()) } else { Err(NOT_FOUND.into()) }
 }

@@ -9,7 +9,7 @@ use chassis::{
 };
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use diesel::{
-    ExpressionMethods, QueryDsl, QueryableByName,
+    ExpressionMethods, OptionalExtension, QueryDsl, QueryableByName,
     dsl::{exists, select},
     sql_query,
     sql_types::{BigInt, Bool, Date, Uuid as SqlUuid},
@@ -126,6 +126,15 @@ async fn take(
     .load(&mut conn)
     .await?;
     Ok(taken.iter().any(|row| row.fits))
+}
+
+/// Returns how many tokens of their day a person has used, what is reserved included.
+///
+/// # Errors
+/// Returns a problem when the database is away.
+pub async fn used(mut conn: &AsyncPgConnection, owner: UserId, now: DateTime<Utc>) -> Outcome<i64> {
+    let day = emotion_usage::table.find((owner.0, now.date_naive())).select(emotion_usage::tokens);
+    Ok(day.first(&mut conn).await.optional()?.unwrap_or_default())
 }
 
 /// Takes tokens from a person's day for something that is no reply; returns whether there were enough.

@@ -23,7 +23,7 @@ use domain::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-pub use budget::{PROMPT_RESERVE, Reserved, erase, forget_old_days, has_any, list_days, reserve, settle, spend};
+pub use budget::{PROMPT_RESERVE, Reserved, erase, forget_old_days, has_any, list_days, reserve, settle, spend, used};
 pub use config::LimitConfig;
 pub use sockets::SocketPlace;
 

@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Draft, ID_REUSED,
-    ahead::{Question, Size},
+    ahead::{Asking, Question, Scene, Size},
     known::Known,
     progress::Begun,
 };
@@ -63,6 +63,8 @@ pub(super) struct Fresh {
     pub(super) place: Place,
     /// How much the conversation worries, this message included.
     pub(super) risk: Assessment,
+    /// Tokens of the message, by our count; nothing without a model.
+    pub(super) input_tokens: Option<i32>,
     /// Whether prepared sentences answer, whoever could.
     pub(super) is_by_rules: bool,
     /// Whether it is said again who answers.
@@ -84,44 +86,101 @@ struct Heard {
 }
 
 /// Where the rules say that the conversation goes with a message.
-struct Judged {
-    place: Place,
-    risk: Assessment,
+pub(super) struct Judged {
+    pub(super) place: Place,
+    pub(super) risk: Assessment,
     risk_state: Value,
 }
 
-/// Writes the step, and the conversation if this is its first message, and asks for the reply when only the disk is still
-/// waited for.
-pub(super) async fn begin(app: &App, draft: &Draft, ask: oneshot::Sender<Question>) -> Outcome<Beginning> {
+/// The word on whether a message is one too many; it never comes for one that may have been said before.
+type Admission = oneshot::Receiver<Outcome<()>>;
+
+impl Fresh {
+    fn scene(&self) -> Scene<'_> {
+        Scene {
+            conversation: &self.conversation,
+            place: self.place,
+            level: self.risk.level,
+            order: self.step.order,
+            turns: self.steps.iter().rev().map(context::turn).collect(),
+            wish: self.wish.as_ref().map(|wish| wish.text.as_str()),
+            is_by_rules: self.is_by_rules,
+        }
+    }
+}
+
+/// Writes the step, and the conversation if this is its first message. Asks for the reply at once if what will be asked is
+/// known well enough, and else when only the disk is still waited for.
+pub(super) async fn begin(app: &App, draft: &Draft, asking: Asking) -> Outcome<Beginning> {
     let text = &draft.message.user_input;
     let tokens = app.companion.window().and_then(|_| i32::try_from(context::count(text)).ok());
     let heard = Heard { tokens, held: Held::of(text) };
-    let mut conn = app.ground.pg.conn_within(PATIENCE).await?;
-    conn.transaction(async |conn| {
-        let mut beginning = say(conn, app, draft, heard).await?;
-        if let Beginning::New(fresh) = &mut beginning {
-            match Question::new(app, draft, fresh) {
-                Ok((question, size)) => {
-                    fresh.size = size;
-                    drop(ask.send(question));
+    let Asking { guess, question: ask } = asking;
+    let (tell, admission) = oneshot::channel();
+    let written = async {
+        let mut conn = app.ground.pg.conn_within(PATIENCE).await?;
+        conn.transaction(async |conn| {
+            let mut beginning = say(conn, app, draft, heard, admission).await?;
+            if let Beginning::New(fresh) = &mut beginning {
+                match Question::new(app, draft, &fresh.scene()) {
+                    Ok((question, size)) => {
+                        fresh.size = size;
+                        drop(ask.send(question));
+                    }
+                    Err(problem) => problem.log(),
                 }
-                Err(problem) => problem.log(),
             }
-        }
-        Outcome::Ok(beginning)
-    })
-    .await
+            Outcome::Ok(beginning)
+        })
+        .await
+    };
+    let (beginning, ()) = join!(written, admit(app, draft, heard.held, tell, guess));
+    beginning
 }
 
-async fn say(conn: &mut AsyncPgConnection, app: &App, draft: &Draft, heard: Heard) -> Outcome<Beginning> {
+/// Counts a message in Redis while the database is asked, and asks for its reply from memory if it may come.
+async fn admit(
+    app: &App,
+    draft: &Draft,
+    held: Held,
+    tell: oneshot::Sender<Outcome<()>>,
+    guess: oneshot::Sender<Question>,
+) {
+    // One that was said before is not counted again, and only the database knows.
+    if draft.attempt.is_some() {
+        return;
+    }
+    let Conversation { id, user_id, .. } = draft.talk.conversation;
+    let admitted = app.limits.admit_message(UserId(user_id)).await;
+    if admitted.is_ok()
+        && let Some(recollection) = app.replies.recall(ConversationId(id))
+        && let Some(question) = recollection.question(app, draft, held)
+    {
+        drop(guess.send(question));
+    }
+    drop(tell.send(admitted));
+}
+
+async fn say(
+    conn: &mut AsyncPgConnection,
+    app: &App,
+    draft: &Draft,
+    heard: Heard,
+    admission: Admission,
+) -> Outcome<Beginning> {
     if let Some(attempt) = &draft.attempt
         && let Some(answer) = attempt.replay(conn).await?
     {
         return Ok(Beginning::Before(kept_step(&answer)?));
     }
     let owner = UserId(draft.talk.conversation.user_id);
-    // Redis counts the message while the database is asked.
-    let (admitted, known) = join!(app.limits.admit_message(owner), Known::read(conn, app, draft));
+    let admitted = async {
+        match admission.await {
+            Ok(admitted) => admitted,
+            Err(_never_comes) => app.limits.admit_message(owner).await,
+        }
+    };
+    let (admitted, known) = join!(admitted, Known::read(conn, app, draft));
     // Whoever is in danger is not refused: the card goes out, and rules answer.
     let is_by_rules = match admitted {
         Err(refusal) if !draft.opening.is_due() => return Err(refusal),
@@ -204,9 +263,14 @@ async fn write(
     Ok(Beginning::New(Box::new(Fresh {
         step: Begun { id: step_id, order: order.unsigned_abs(), attempt: 1, created_at: now },
         vault: known.vault,
-        conversation: known.conversation,
+        conversation: Conversation {
+            arc_state: Some(arc_state),
+            risk_state: Some(course.risk_state),
+            ..known.conversation
+        },
         place: course.place,
         risk: course.risk,
+        input_tokens: heard.tokens,
         is_by_rules,
         discloses,
         size: Size::default(),
@@ -244,6 +308,7 @@ async fn repeat(
         // The message was judged when it was said first.
         place: place_of(&conversation),
         risk,
+        input_tokens: said.input_tokens,
         is_by_rules,
         discloses: false,
         size: Size::default(),
@@ -262,7 +327,8 @@ fn risk_of(conversation: &Conversation) -> StickyRisk {
     conversation.risk_state.clone().and_then(|state| serde_json::from_value(state).ok()).unwrap_or_default()
 }
 
-fn course(app: &App, draft: &Draft, held: Held, conversation: &Conversation) -> Judged {
+/// Judges where a conversation goes with a message.
+pub(super) fn course(app: &App, draft: &Draft, held: Held, conversation: &Conversation) -> Judged {
     let mut sticky = risk_of(conversation);
     let risk = sticky.hear(draft.opening.heard, app.ground.clock.now());
     let turn = Turn { step_type: &draft.message.step_type, held, level: risk.level };
@@ -271,7 +337,7 @@ fn course(app: &App, draft: &Draft, held: Held, conversation: &Conversation) -> 
 }
 
 /// Returns how many tokens are taken from the person's day until the reply's real cost is known.
-fn to_reserve(app: &App, input_tokens: Option<i32>) -> i32 {
+pub(super) fn to_reserve(app: &App, input_tokens: Option<i32>) -> i32 {
     let Some(window) = app.companion.window() else { return 0 };
     let beside = i32::try_from(i64::from(window.reply).saturating_add(PROMPT_RESERVE)).unwrap_or(i32::MAX);
     input_tokens.unwrap_or_default().saturating_add(beside)

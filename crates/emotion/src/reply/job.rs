@@ -22,6 +22,7 @@ use super::{
     live::{Growing, Live},
     notices::{self, Notice},
     progress::{About, End, Progress},
+    recollection::Recollection,
     relay,
 };
 use crate::{
@@ -78,9 +79,9 @@ pub(super) async fn run(app: App, draft: Draft, begun: oneshot::Sender<Outcome<S
         Err(refusal) if !opening.is_due() => return drop(begun.send(Err(refusal))),
         place => place,
     };
-    let (ask, mut ahead) = Ahead::new();
+    let (asking, mut ahead) = Ahead::new();
     let beginning = match context::check_length(&app, &draft.message.user_input, opening.locale) {
-        Ok(()) => ahead.during(app.companion.as_ref(), Box::pin(begin(&app, &draft, ask))).await,
+        Ok(()) => ahead.during(app.companion.as_ref(), Box::pin(begin(&app, &draft, asking))).await,
         Err(refusal) => Err(refusal),
     };
     let fresh = match beginning {
@@ -109,6 +110,10 @@ pub(super) async fn run(app: App, draft: Draft, begun: oneshot::Sender<Outcome<S
     }
     // There are many of these, most of their time in `write`: what else they do is put aside until they do it.
     let end = Box::pin(keep::whole(&app, &live, end, &facts)).await;
+    // Before anybody hears of the end, and says the next thing.
+    if turn_budget.is_some() && end == End::Complete {
+        app.replies.remember(live.conversation, Recollection::after(&app, &draft, &fresh, &live, &facts));
+    }
     live.progress.send_modify(|progress| progress.close(end));
     drop((growing, place));
     report(&live, end, started);
@@ -290,7 +295,10 @@ async fn afterwards(app: &App, live: &Live, draft: &Draft, opening: &Opening, fr
     }
     let summed =
         context::sum_up(app, &live.vault, &fresh.conversation, &fresh.steps, turn_budget, opening.locale).await;
-    if let Err(problem) = summed {
-        tracing::warn!(code = problem.code(), "a conversation was not summed up");
+    match summed {
+        // What is remembered was shown in full.
+        Ok(true) => app.replies.forget(live.conversation),
+        Ok(false) => {}
+        Err(problem) => tracing::warn!(code = problem.code(), "a conversation was not summed up"),
     }
 }

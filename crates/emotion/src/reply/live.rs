@@ -15,7 +15,10 @@ use domain::ids::{ConversationId, StepId, UserId};
 use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::progress::{Begun, End, Progress, Reply};
+use super::{
+    progress::{Begun, End, Progress, Reply},
+    recollection::{Memory, Recollection},
+};
 use crate::vault::PersonVault;
 
 /// Replies of one conversation that begin while a viewer does something else; more are told by the next one's frames.
@@ -28,9 +31,17 @@ pub struct Replies(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     live: Mutex<HashMap<StepId, Arc<Live>>>,
-    rooms: Mutex<HashMap<ConversationId, broadcast::Sender<Arc<Live>>>>,
+    rooms: Mutex<HashMap<ConversationId, Listeners>>,
     /// There is something that other replicas have not been told.
     untold: Notify,
+    memory: Memory,
+}
+
+/// Those who listen for the replies of a conversation.
+struct Listeners {
+    told: broadcast::Sender<Arc<Live>>,
+    /// What is remembered for the next message, as long as somebody listens.
+    recollection: Option<Recollection>,
 }
 
 /// One reply that grows.
@@ -115,7 +126,7 @@ impl Replies {
         self.0.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn rooms(&self) -> MutexGuard<'_, HashMap<ConversationId, broadcast::Sender<Arc<Live>>>> {
+    fn rooms(&self) -> MutexGuard<'_, HashMap<ConversationId, Listeners>> {
         self.0.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -144,9 +155,11 @@ impl Replies {
             }
             Entry::Vacant(free) => free.insert(live).clone(),
         };
-        if let Some(room) = self.rooms().get(&kept.conversation) {
+        if let Some(room) = self.rooms().get_mut(&kept.conversation) {
+            // What was known before it is not all any more. Of an ended one that is told of late, it is.
+            room.recollection.take_if(|before| !before.holds(kept.step));
             // Without listeners there is nobody to tell.
-            _ = room.send(kept.clone());
+            _ = room.told.send(kept.clone());
         }
         kept
     }
@@ -162,8 +175,39 @@ impl Replies {
     /// Listens for the replies of a conversation.
     pub fn enter(&self, conversation: ConversationId) -> Room {
         let mut rooms = self.rooms();
-        let room = rooms.entry(conversation).or_insert_with(|| broadcast::channel(UNHEARD_MAX).0);
-        Room { heard: room.subscribe(), replies: self.clone(), conversation }
+        let room = rooms
+            .entry(conversation)
+            .or_insert_with(|| Listeners { told: broadcast::channel(UNHEARD_MAX).0, recollection: None });
+        Room { heard: room.told.subscribe(), replies: self.clone(), conversation }
+    }
+
+    /// Remembers this for the next message of a conversation that somebody listens to, in the place of what was remembered.
+    pub(super) fn remember(&self, conversation: ConversationId, recollection: Option<Recollection>) {
+        if let Some(room) = self.rooms().get_mut(&conversation) {
+            room.recollection = recollection;
+        }
+    }
+
+    /// Remembers this if nothing newer is remembered.
+    pub(super) fn remember_first(&self, conversation: ConversationId, recollection: Recollection) {
+        if let Some(room) = self.rooms().get_mut(&conversation) {
+            room.recollection.get_or_insert(recollection);
+        }
+    }
+
+    /// Takes what is remembered for the next message: it counts for one.
+    pub(super) fn recall(&self, conversation: ConversationId) -> Option<Recollection> {
+        self.rooms().get_mut(&conversation)?.recollection.take()
+    }
+
+    /// Forgets what is remembered of a conversation.
+    pub fn forget(&self, conversation: ConversationId) {
+        self.remember(conversation, None);
+    }
+
+    /// Returns how much may be remembered.
+    pub(super) fn memory(&self) -> &Memory {
+        &self.0.memory
     }
 
     /// Returns whether somebody here listens for the replies of a conversation.
@@ -239,7 +283,7 @@ impl Drop for Room {
     fn drop(&mut self) {
         let mut rooms = self.replies.rooms();
         // This listener is still counted.
-        if rooms.get(&self.conversation).is_some_and(|room| room.receiver_count() <= 1) {
+        if rooms.get(&self.conversation).is_some_and(|room| room.told.receiver_count() <= 1) {
             rooms.remove(&self.conversation);
         }
     }

@@ -17,6 +17,7 @@ mod mirror;
 mod notices;
 mod opening;
 mod progress;
+mod recollection;
 mod relay;
 
 use std::{sync::Arc, time::Duration};
@@ -39,6 +40,7 @@ pub use config::ReplyConfig;
 pub use live::{Live, Replies, Room};
 pub use opening::Opening;
 pub use progress::{About, Begun, End, Event, Reply};
+use recollection::Recollection;
 
 use crate::{
     app::App,
@@ -133,6 +135,23 @@ pub async fn start(app: &App, draft: Draft) -> Outcome<Started> {
         Ok(Err(ended)) => Err(Problem::unexpected(ended)),
         Err(elapsed) => Err(Problem::late(elapsed)),
     }
+}
+
+/// Looks at a conversation that somebody has come to talk in, so that their first words find it remembered; returns at
+/// once.
+pub fn prepare(app: &App, talk: &Talk) {
+    if app.companion.window().is_none() {
+        return;
+    }
+    let (conversation, app, talk) = (ConversationId(talk.conversation.id), app.clone(), talk.clone());
+    app.ground.lifecycle.clone().spawn("recollection", async move {
+        match Recollection::look(&app, talk).await {
+            Ok(Some(recollection)) => app.replies.remember_first(conversation, recollection),
+            Ok(None) => {}
+            // What is not remembered is asked for again.
+            Err(problem) => tracing::debug!(code = problem.code(), "a conversation was not looked at"),
+        }
+    });
 }
 
 /// Looks at the reply of a step again, from the piece after the first `seen` ones, wherever it is or was written.

@@ -90,6 +90,7 @@ impl Viewer {
     }
 
     async fn converse(&mut self) -> Result<(), Farewell> {
+        reply::prepare(&self.app, &self.talk);
         self.send(self.dialect.opened(self.session_id(), self.locale)).await?;
         let mut must_end = std::pin::pin!(self.app.ground.lifecycle.socket().must_end_owned());
         loop {

@@ -1,6 +1,7 @@
 //! `maru-emotion` over real HTTP and WebSockets, with a database of its own in every test.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
+mod ahead;
 mod dialects;
 mod endings;
 mod events;
