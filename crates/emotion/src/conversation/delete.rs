@@ -11,7 +11,7 @@ use chassis::{
 use domain::ids::ConversationId;
 
 use super::{NOT_FOUND, announced, store};
-use crate::app::App;
+use crate::{app::App, reply};
 
 /// Deletes a conversation with everything in it, for good. A reply that is being written ends, and is kept nowhere.
 ///
@@ -32,6 +32,6 @@ pub async fn delete(app: Data<App>, person: Person, id: Path<ConversationId>) ->
         let mut conn = app.ground.pg.conn().await?;
         store::delete(&mut conn, owner, id).await?
     };
-    app.replies.forget(id);
+    reply::forget(&app, owner, Some(id)).await;
     if was_written || was_announced { Ok(HttpResponse::NoContent().finish()) } else { Err(NOT_FOUND.into()) }
 }

@@ -9,7 +9,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection};
 use domain::{contract::UserErasure, ids::UserId, person::ERASE_ROWS, principal::Service};
 
 use super::store;
-use crate::{app::App, conversation, limit, prompt, vault};
+use crate::{app::App, conversation, limit, prompt, reply, vault};
 
 /// Erases some of what is kept about a person, and says whether that was all.
 ///
@@ -23,6 +23,7 @@ pub async fn erase(app: Data<App>, _auth: AuthPeer, id: Path<UserId>) -> Outcome
         let mut conn = app.ground.pg.conn().await?;
         conn.transaction(async |conn| forget(conn, *id).await).await?
     };
+    reply::forget(&app, *id, None).await;
     conversation::forget_announced(&app, *id).await?;
     Ok(HttpResponse::Ok().json(erasure))
 }

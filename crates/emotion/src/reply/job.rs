@@ -297,7 +297,7 @@ async fn afterwards(app: &App, live: &Live, draft: &Draft, opening: &Opening, fr
         context::sum_up(app, &live.vault, &fresh.conversation, &fresh.steps, turn_budget, opening.locale).await;
     match summed {
         // What is remembered was shown in full.
-        Ok(true) => app.replies.forget(live.conversation),
+        Ok(true) => app.replies.remember(live.conversation, None),
         Ok(false) => {}
         Err(problem) => tracing::warn!(code = problem.code(), "a conversation was not summed up"),
     }

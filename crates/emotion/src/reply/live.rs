@@ -200,9 +200,13 @@ impl Replies {
         self.rooms().get_mut(&conversation)?.recollection.take()
     }
 
-    /// Forgets what is remembered of a conversation.
-    pub fn forget(&self, conversation: ConversationId) {
-        self.remember(conversation, None);
+    /// Forgets what is remembered of a person, or of one of their conversations.
+    pub(super) fn forget_erased(&self, owner: UserId, conversation: Option<ConversationId>) {
+        for (id, room) in self.rooms().iter_mut() {
+            if conversation.is_none_or(|erased| erased == *id) {
+                room.recollection.take_if(|remembered| remembered.owner() == owner);
+            }
+        }
     }
 
     /// Returns how much may be remembered.

@@ -154,6 +154,15 @@ pub fn prepare(app: &App, talk: &Talk) {
     });
 }
 
+/// Forgets what is remembered of a person whose text was erased, or of one conversation, here and at the other replicas.
+pub async fn forget(app: &App, owner: UserId, conversation: Option<ConversationId>) {
+    app.replies.forget_erased(owner, conversation);
+    let notice = notices::Notice::Erased { owner, conversation };
+    if let Err(problem) = notices::send(&app.ground.redis, notice).await {
+        tracing::debug!(code = problem.code(), "other replicas were not told of an erasure");
+    }
+}
+
 /// Looks at the reply of a step again, from the piece after the first `seen` ones, wherever it is or was written.
 ///
 /// # Errors

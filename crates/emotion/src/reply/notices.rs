@@ -1,7 +1,7 @@
-//! What replicas tell each other at once: that a reply has begun, and that one is to stop.
+//! What replicas tell each other at once: that a reply has begun, that one is to stop, and what is not to be remembered.
 //!
-//! Notices may be lost. Who missed a beginning sees the reply when it asks for it, and who asked for a stop that nobody
-//! heard may ask again.
+//! Notices may be lost. Who missed a beginning sees the reply when it asks for it, who asked for a stop that nobody heard
+//! may ask again, and what is remembered of an erased conversation is used for nothing that anybody is told.
 
 use chassis::{lifecycle::Lifecycle, problem::Outcome, redis::Redis};
 use domain::ids::{ConversationId, StepId, UserId};
@@ -29,6 +29,13 @@ pub(super) enum Notice {
     Stop {
         /// Of this step.
         step: StepId,
+    },
+    /// Something was erased.
+    Erased {
+        /// Of this person.
+        owner: UserId,
+        /// This conversation, or everything.
+        conversation: Option<ConversationId>,
     },
 }
 
@@ -68,6 +75,7 @@ fn heed(app: &App, notice: Notice) {
                 live.stop.cancel();
             }
         }
+        Notice::Erased { owner, conversation } => app.replies.forget_erased(owner, conversation),
         Notice::Begun { step, conversation, owner } => {
             // The replica that writes it hears itself, too.
             if app.replies.has_listeners(conversation) && app.replies.find(step).is_none() {

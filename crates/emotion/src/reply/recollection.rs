@@ -129,6 +129,11 @@ impl Recollection {
         Some(Self { conversation: fresh.conversation.clone(), order: fresh.step.order, turns, wish, _room: room })
     }
 
+    /// Returns whose conversation it is.
+    pub(super) fn owner(&self) -> UserId {
+        UserId(self.conversation.user_id)
+    }
+
     /// Returns whether it goes as far as this step.
     pub(super) fn holds(&self, step: Begun) -> bool {
         self.order >= step.order

@@ -8,7 +8,7 @@ use serde_json::json;
 use testkit::{Socket, Stage, TestApp, TestClient, eventually, openai::OpenAiServer};
 use tokio::time::timeout;
 
-use crate::{hear, open, say, start_scripted, steps};
+use crate::{hear, open, say, serve_scripted, start_scripted, steps};
 
 /// Longest until something is asked that waits for no database.
 const SOON: Duration = Duration::from_secs(5);
@@ -110,6 +110,23 @@ async fn who_is_refused_is_told_nothing_and_is_not_asked_ahead_for_again() {
     eventually(SOON, || async { server.live() == 0 }).await;
     assert_eq!(server.streamed().len(), 2, "a refusal leaves nothing to remember");
     assert_eq!(steps(&talk.kim, &talk.session_id).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_erased_is_not_sent_once_more_wherever_that_was() {
+    for is_elsewhere in [false, true] {
+        let mut talk = Talk::begin().await;
+        let replica = serve_scripted(&talk.stage, &talk.server);
+        let path = format!("/emotion/sessions/{}", talk.session_id);
+        let there = replica.as_principal(talk.kim.principal().unwrap());
+        let who = if is_elsewhere { &there } else { &talk.kim };
+        who.delete(&path).await.assert_status(204);
+        // Until the other replica has heard of it.
+        tokio::time::sleep(Duration::from_secs(u64::from(is_elsewhere))).await;
+        say(&mut talk.socket, "그래서 속상해").await;
+        assert_eq!(talk.socket.next_json().await["error"]["code"], "session_not_found");
+        assert_eq!(talk.server.streamed().len(), 1, "elsewhere: {is_elsewhere}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

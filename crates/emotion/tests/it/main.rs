@@ -99,9 +99,14 @@ pub fn model(url: Option<String>) -> ModelConfig {
 /// Serves `maru-emotion` with a model that follows scripts.
 pub async fn start_scripted() -> (Stage, TestApp, OpenAiServer) {
     let (server, stage) = (OpenAiServer::start(), Stage::new(Service::Emotion, emotion::app::MIGRATIONS).await);
-    let config = EmotionConfig { model: model(Some(server.url())), ..config(&stage) };
-    let app = stage.serve(emotion::build(config, stage.clock.clone()).unwrap());
+    let app = serve_scripted(&stage, &server);
     (stage, app, server)
+}
+
+/// Serves a replica more of it.
+pub fn serve_scripted(stage: &Stage, server: &OpenAiServer) -> TestApp {
+    let config = EmotionConfig { model: model(Some(server.url())), ..config(stage) };
+    stage.serve(emotion::build(config, stage.clock.clone()).unwrap())
 }
 
 /// Says its words one by one, each only when it is let.
