@@ -390,10 +390,13 @@ if step == 'tell' then
   if generation > s.generation then
     sent_away = redis.call('ZCARD', queue) + redis.call('ZCARD', active)
     redis.call('DEL', queue, seen, active, buckets, numbers, missed, restored)
-    redis.call('HSET', meta, 'generation', ARGV[4], 'recovers', '0')
+    redis.call('HSET', meta, 'generation', ARGV[4], 'recovers', '0', 'emptied', sent_away)
     s.generation, is_another = generation, 0
     line = ARGV[4]
     note('c', '', 0, 0)
+  elseif generation == s.generation then
+    -- A report of some replica may have told so before whoever emptied the line.
+    sent_away = tonumber(redis.call('HGET', meta, 'emptied') or '0')
   end
   if ceiling > s.ceiling then redis.call('HSET', meta, 'ceiling', ARGV[5]) end
   if version >= tonumber(redis.call('HGET', meta, 'version')) then

@@ -208,6 +208,13 @@ impl Memory {
         self.known.remove(&user_id);
     }
 
+    /// Forgets everybody who is remembered of another line than this one, whoever was first to hear of it.
+    pub(super) fn keep_to(&mut self, numbers: &Numbers) {
+        if self.picture.as_ref().is_none_or(|picture| line(&picture.tick.numbers) != line(numbers)) {
+            self.forget_all();
+        }
+    }
+
     /// Forgets everybody: the line they were in is no more.
     pub(super) fn forget_all(&mut self) {
         self.known.clear();
@@ -242,7 +249,6 @@ impl Memory {
 
     /// Takes in how the line stands now.
     pub(super) fn take_in(&mut self, tick: Tick, now: Instant) {
-        let line = |numbers: &Numbers| (numbers.incarnation, numbers.generation);
         let is_another = self.picture.as_ref().is_some_and(|p| line(&p.tick.numbers) != line(&tick.numbers));
         if is_another || tick.lost || self.cursor < 0 {
             // Whatever happened before the first look was missed.
@@ -304,6 +310,11 @@ impl Memory {
     }
 }
 
+/// Tells one line from another.
+fn line(numbers: &Numbers) -> (u32, u32) {
+    (numbers.incarnation, numbers.generation)
+}
+
 impl Picture {
     fn of(tick: Tick, taken: Instant, has_ranks: bool) -> Self {
         let ranks = has_ranks.then(|| tick.head.iter().zip(0..).map(|((user, _), rank)| (*user, rank)).collect());
@@ -352,7 +363,7 @@ mod tests {
     }
 
     /// A line of `waiting` people with consecutive numbers, as the script would describe it.
-    fn line(waiting: i64) -> Tick {
+    fn line_of(waiting: i64) -> Tick {
         let seq = |n: i64| n * SPACING;
         let mut buckets = HashMap::new();
         for n in 1..=waiting {
@@ -366,7 +377,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_place_in_a_long_line_is_right_to_less_than_a_range_and_exact_near_its_head() {
-        let picture = Picture::of(line(10_000), Instant::now(), true);
+        let picture = Picture::of(line_of(10_000), Instant::now(), true);
         for n in 1..=10_000 {
             let position = picture.position(user(n), n * SPACING).unwrap();
             let error = (position - n).abs();
@@ -387,7 +398,7 @@ mod tests {
         let event = EventId(Uuid::nil());
         let room = Room::new(event, Keys::new(&redis, event), now);
         let mut memory = room.memory();
-        memory.take_in(line(3), now);
+        memory.take_in(line_of(3), now);
         assert_eq!(memory.recall(user(2), now), None);
         let numbers = Numbers { seq: 2 * SPACING, rank: 1, ..Numbers::default() };
         let place = Place { state: State::Queued, numbers, called: Vec::new() };
@@ -396,11 +407,11 @@ mod tests {
         assert_eq!(memory.recall(user(2), later).unwrap().position, 2);
         // Redis did not answer for a while: nothing is made up.
         assert_eq!(memory.recall(user(2), now + Duration::from_secs(3)), None);
-        memory.take_in(line(3), now + Duration::from_secs(25));
+        memory.take_in(line_of(3), now + Duration::from_secs(25));
         assert!(memory.recall(user(2), now + Duration::from_secs(25)).is_some());
         assert_eq!(memory.take_touched(10), [user(2)]);
         // They came in: Redis is asked, and hears that they noticed.
-        let tick = Tick { news: vec![Change::Admitted(user(2))], ..line(3) };
+        let tick = Tick { news: vec![Change::Admitted(user(2))], ..line_of(3) };
         memory.take_in(tick, later);
         assert_eq!(memory.recall(user(2), later), None);
     }

@@ -301,9 +301,9 @@ impl WaitingRooms {
         if place.state == State::Cold {
             return Ok(None);
         }
+        room.memory().keep_to(&place.numbers);
         // Another line has begun.
         if place.numbers.rank == 0 {
-            room.memory().forget_all();
             self.notify(&[Notice::QueueCleared { event_id: room.event_id }]).await;
         }
         self.call(room.event_id, &place.called).await;

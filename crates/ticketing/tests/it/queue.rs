@@ -322,3 +322,19 @@ async fn a_room_is_run_by_its_organizer_or_an_admin() {
     }
     assert!(notices(&house.stage.redis()).await.contains(&Notice::QueueCleared { event_id: event }));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn how_many_were_sent_away_is_told_also_when_a_report_told_the_line_before() {
+    let house = House::open().await;
+    let event = waited_for(&house, "auto", 1).await;
+    for _ in 0..4 {
+        check(&house.app.as_user(), event).await.assert_status(200);
+    }
+    let boss = organizer(&house.app, event);
+    for _ in 0..2 {
+        let cleared = boss.post(&path("admin/clear", event), json!({})).await.assert_status(200).json;
+        assert_eq!(cleared["cleared"], 4);
+        // As if Redis had heard of the next line before whoever begins it could tell.
+        house.sql(&format!("UPDATE waiting_rooms SET generation = generation - 1 WHERE event_id = '{event}'")).await;
+    }
+}
