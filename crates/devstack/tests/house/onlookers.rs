@@ -25,9 +25,6 @@ use crate::{
 const SOCKETS: usize = 4;
 /// Sockets of a sale at each gateway: so many that it takes a while to send them away.
 const CROWD: usize = 60;
-/// How people are sent away: so many in a second, and those of a sale in waves.
-const SENT_AWAY_PER_SECOND: u32 = 500;
-const WAVE: Duration = Duration::from_millis(50);
 /// The close code of a service that stops: RFC 6455 calls it going away, and every client connects again.
 const GOING_AWAY: u16 = 1001;
 /// Longest for somebody to be let in, with everybody else, on a slow machine.
@@ -180,9 +177,8 @@ impl Onlookers {
         let (told, left): (Vec<_>, Vec<_>) = self.all.into_iter().partition(|onlooker| onlooker.end.is_finished());
         leave(left);
         let ends = come_back(told, doors).await;
-        assert!(ends.told.iter().all(|told| *told == Some(GOING_AWAY)), "{:?}", ends.told);
-        ends.are_spread();
-        ends.told.len()
+        assert!(ends.iter().all(|told| *told == Some(GOING_AWAY)), "{ends:?}");
+        ends.len()
     }
 
     /// Of gateways of which one has stopped: everybody's socket there has ended, nobody's at the others, and they come
@@ -197,9 +193,8 @@ impl Onlookers {
         }
         let before = there.len();
         let ends = come_back(there, doors).await;
-        assert_eq!(ends.told.len(), before, "a socket outlived its gateway");
-        assert!(ends.told.iter().all(|told| *told == Some(GOING_AWAY)), "{:?}", ends.told);
-        ends.are_spread();
+        assert_eq!(ends.len(), before, "a socket outlived its gateway");
+        assert!(ends.iter().all(|told| *told == Some(GOING_AWAY)), "{ends:?}");
         before
     }
 }
@@ -210,25 +205,8 @@ fn leave(onlookers: Vec<Onlooker>) {
     }
 }
 
-/// The ends of some sockets.
-struct Ends {
-    told: Vec<Option<u16>>,
-    /// The time from the first to the last.
-    within: Duration,
-}
-
-impl Ends {
-    /// Asserts that nobody comes back with all the others.
-    fn are_spread(&self) {
-        let count = u32::try_from(self.told.len()).expect("a small number");
-        // The last may be seen early by as much as the first was late.
-        let spread = (Duration::from_secs(1) * count / SENT_AWAY_PER_SECOND).saturating_sub(3 * WAVE);
-        assert!(self.within >= spread, "{count} were sent away within {:?}", self.within);
-    }
-}
-
-/// Collects the ends of sockets, and opens each again, all at once.
-async fn come_back(ended: Vec<Onlooker>, doors: &Doors) -> Ends {
+/// Returns what each was told at the end of their socket, and opens it again, all at once.
+async fn come_back(ended: Vec<Onlooker>, doors: &Doors) -> Vec<Option<u16>> {
     let (mut all, mut when, mut back) = (Vec::new(), Vec::new(), JoinSet::new());
     for Onlooker { channel, nth, end, .. } in ended {
         let Some(End { told, at }) = end.await.expect("somebody who looks on") else { continue };
@@ -238,10 +216,10 @@ async fn come_back(ended: Vec<Onlooker>, doors: &Doors) -> Ends {
         back.spawn(async move { drop(channel.open(&gateway, nth).await) });
     }
     timeout(IN_WITHIN, back.join_all()).await.expect("everybody is let in again");
-    let within = match (when.iter().min(), when.iter().max()) {
-        (Some(first), Some(last)) => last.duration_since(*first),
-        _ => Duration::ZERO,
-    };
-    say(&format!("{} sockets ended within {within:.1?}", all.len()));
-    Ends { told: all, within }
+    // That nobody is sent away with all the others is shown where a clock can be held still: a busy machine sees them
+    // together.
+    if let (Some(first), Some(last)) = (when.iter().min(), when.iter().max()) {
+        say(&format!("{} sockets ended within {:.1?}", all.len(), last.duration_since(*first)));
+    }
+    all
 }
