@@ -1,20 +1,29 @@
 //! The HTTP server of a process and how it ends.
+//!
+//! It is put together as the web framework's own server is, and can hand over a connection that stops speaking HTTP.
 
-use std::{any::Any, net::SocketAddr, sync::Arc, time::Duration};
+mod upgrade;
 
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use actix_http::HttpService;
+use actix_service::{IntoServiceFactory, map_config};
 use actix_web::{
-    App, HttpServer,
-    dev::{Server, ServerHandle},
+    App,
+    dev::{AppConfig, Server, ServerHandle},
     middleware::from_fn,
+    rt::net::TcpStream,
     web,
 };
 use clap::Args;
 use domain::fault::common;
 use futures_util::future::join_all;
 
-#[cfg(target_os = "linux")]
-use actix_web::rt::net::TcpStream;
-
+use self::upgrade::Upgrades;
 use crate::{
     clock::Clock,
     config::{CommonConfig, Faults},
@@ -39,6 +48,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const STALLED_READER: Duration = Duration::from_secs(30);
 /// Most connections of one worker.
 const MAX_CONNECTIONS: usize = 20_000;
+/// Most connections that wait to be accepted: all of an audience comes at once.
+const BACKLOG: i32 = 1_024;
 
 /// The HTTP server.
 #[derive(Args, Clone, Debug)]
@@ -137,7 +148,7 @@ where
     telemetry::recorder();
     let health = web::Data::new(health);
     let api = Arc::new(api);
-    let server = HttpServer::new(move || {
+    let app = move || {
         let (routes, api) = (routes.clone(), api.clone());
         App::new()
             .app_data(edge_settings.clone())
@@ -154,26 +165,42 @@ where
             .default_service(web::to(|| async { Err::<String, _>(Problem::from(common::NOT_FOUND)) }))
             .configure(routes)
             .wrap(from_fn(edge::edge))
-    })
-    .workers(http.worker_count())
-    .client_request_timeout(HEAD_TIMEOUT)
-    .client_disconnect_timeout(LINGER)
-    .keep_alive(KEEP_ALIVE)
-    .max_connections(MAX_CONNECTIONS)
-    .tcp_nodelay(true)
-    .on_connect(|connection, _| give_up_on_stalled_readers(connection))
-    // A person's client that closes its side has left, and work for it is dropped. Between our own processes a half-closed
-    // connection is one that still listens.
-    .h1_allow_half_closed(behind_gateway)
-    .shutdown_timeout(http.shutdown_timeout_seconds)
-    .disable_signals()
-    .bind((http.host.as_str(), port))?;
-    let addr = server.addrs().first().copied().ok_or(std::io::ErrorKind::AddrNotAvailable)?;
+    };
+    let builder = Server::build()
+        .workers(http.worker_count())
+        .max_concurrent_connections(MAX_CONNECTIONS)
+        .shutdown_timeout(http.shutdown_timeout_seconds)
+        .disable_signals();
+    let stops = builder.graceful_shutdown_signal();
+    let listener = TcpListener::bind((http.host.as_str(), port))?;
+    rustix::net::listen(&listener, BACKLOG)?;
+    let addr = listener.local_addr()?;
+    let builder = builder.listen("http", listener, move || {
+        let stops = stops.clone();
+        let app = || map_config(app().into_factory(), |()| AppConfig::default());
+        HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let stops = stops.clone();
+                async move { stops.notified().await }
+            })
+            .client_request_timeout(HEAD_TIMEOUT)
+            .client_disconnect_timeout(LINGER)
+            .keep_alive(KEEP_ALIVE)
+            .tcp_nodelay(true)
+            .on_connect_ext(|connection: &TcpStream, _| give_up_on_stalled_readers(connection))
+            // A person's client that closes its side has left, and work for it is dropped. Between our own processes a
+            // half-closed connection is one that still listens.
+            .h1_allow_half_closed(behind_gateway)
+            .local_addr(addr)
+            .upgrade(Upgrades::new(app()))
+            .finish(app())
+            .tcp()
+    })?;
     let shutdown_timeout = Duration::from_secs(http.shutdown_timeout_seconds);
     lifecycle.ends_within(shutdown_timeout);
     Ok(Bound {
         addr,
-        server: server.run(),
+        server: builder.run(),
         beside: Vec::new(),
         lifecycle,
         drain_delay: Duration::from_millis(http.drain_delay_ms),
@@ -182,16 +209,15 @@ where
 }
 
 #[cfg(target_os = "linux")]
-fn give_up_on_stalled_readers(connection: &dyn Any) {
-    let Some(stream) = connection.downcast_ref::<TcpStream>() else { return };
+fn give_up_on_stalled_readers(connection: &TcpStream) {
     let longest = u32::try_from(STALLED_READER.as_millis()).unwrap_or(u32::MAX);
     // Fails on a connection that is gone already.
-    _ = rustix::net::sockopt::set_tcp_user_timeout(stream, longest);
+    _ = rustix::net::sockopt::set_tcp_user_timeout(connection, longest);
 }
 
 /// Elsewhere there is no such limit to set.
 #[cfg(not(target_os = "linux"))]
-fn give_up_on_stalled_readers(_connection: &dyn Any) {}
+fn give_up_on_stalled_readers(_connection: &TcpStream) {}
 
 impl Bound {
     /// Returns the address it listens on.
