@@ -201,6 +201,11 @@ pub async fn stop(app: &App, owner: UserId, id: StepId) -> Outcome<(bool, StepSt
         if live.owner != owner {
             return Err(STEP_NOT_FOUND.into());
         }
+        // It is told to everybody that it has ended a moment before it is gone from here.
+        let ended = live.progress.borrow().ended();
+        if let Some(end) = ended {
+            return Ok((false, end.status()));
+        }
         live.stop.cancel();
         return Ok((true, StepStatus::Stopped));
     }

@@ -158,6 +158,11 @@ impl Progress {
         &self.about
     }
 
+    /// Returns how it ended; nothing while it has not.
+    pub(super) const fn ended(&self) -> Option<End> {
+        self.end
+    }
+
     /// Says that no more comes.
     pub(super) fn close(&mut self, end: End) {
         self.end = Some(end);
