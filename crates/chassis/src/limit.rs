@@ -182,7 +182,7 @@ impl Shared {
     /// one is not counted and refuses as it does.
     pub async fn take_each<const N: usize>(&self, counts: [(Count<'_>, Rate); N]) -> [Decision; N] {
         if self.may_ask() {
-            if let Ok(Some(decisions)) = tokio::time::timeout(PATIENCE, self.ask(&counts)).await {
+            if let Ok(Some(decisions)) = tokio::time::timeout(self.redis.patience(PATIENCE), self.ask(&counts)).await {
                 return self.count_along(counts, decisions);
             }
             self.leave_alone();
@@ -213,7 +213,8 @@ impl Shared {
         self.alone.forget(&key);
         let command = deadpool_redis::redis::Cmd::del(self.redis.key(key));
         // What stays counted is given back by time.
-        if self.may_ask() && !matches!(tokio::time::timeout(PATIENCE, self.redis.run::<()>(&command)).await, Ok(Ok(())))
+        let patience = self.redis.patience(PATIENCE);
+        if self.may_ask() && !matches!(tokio::time::timeout(patience, self.redis.run::<()>(&command)).await, Ok(Ok(())))
         {
             self.leave_alone();
         }
@@ -223,7 +224,8 @@ impl Shared {
     pub async fn give_back(&self, key: &str, rate: Rate) {
         let key = Count::from(key).key();
         self.alone.give_back(&key, rate);
-        if self.may_ask() && tokio::time::timeout(PATIENCE, self.return_one(&key, rate)).await.ok().flatten().is_none()
+        let patience = self.redis.patience(PATIENCE);
+        if self.may_ask() && tokio::time::timeout(patience, self.return_one(&key, rate)).await.ok().flatten().is_none()
         {
             self.leave_alone();
         }

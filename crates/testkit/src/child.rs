@@ -9,7 +9,7 @@ use std::{
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{Stage, eventually};
+use crate::{Stage, client::http_client, eventually};
 
 /// Ports to try, outside those the system gives to clients.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
@@ -48,7 +48,7 @@ impl Child {
             .spawn()
             .expect("the binary starts");
         let started = Self { process, port };
-        let (http, url) = (chassis::client::plain_http_client().expect("an HTTP client"), started.url("/livez"));
+        let (http, url) = (http_client(), started.url("/livez"));
         eventually(PATIENCE, || async { http.get(&url).send().await.is_ok_and(|answer| answer.status() == 200) }).await;
         started
     }

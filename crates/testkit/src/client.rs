@@ -1,6 +1,6 @@
 //! Somebody who calls a service in a test.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use chassis::{clock::Clock, token::Signer};
 use domain::{
@@ -36,13 +36,31 @@ pub struct TestClient {
     http: reqwest::Client,
 }
 
+/// Returns the HTTP client of somebody who is never in a hurry: a machine that is busy answers late, and that is no
+/// fault. Redirects are not followed.
+///
+/// # Panics
+/// When there can be none.
+pub fn http_client() -> reqwest::Client {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .tls_certs_only([])
+        .tcp_nodelay(true)
+        .retry(reqwest::retry::never())
+        .connect_timeout(Duration::from_secs(30))
+        .timeout(Duration::from_mins(1))
+        .build()
+        .expect("an HTTP client")
+}
+
 impl TestClient {
     pub(crate) fn new(addr: SocketAddr, service: Service, signer: Signer, clock: Clock, identity: Identity) -> Self {
         let (user_id, login_id) = match identity {
             Identity::Person(principal) => (principal.user_id, principal.login_id),
             _ => (UserId(uuid::Uuid::nil()), LoginId(uuid::Uuid::nil())),
         };
-        let http = chassis::client::plain_http_client().expect("an HTTP client");
+        let http = http_client();
         Self { user_id, login_id, addr, service, signer, clock, identity, http }
     }
 

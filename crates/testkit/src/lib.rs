@@ -29,7 +29,7 @@ use std::time::Duration;
 
 pub use app::TestApp;
 pub use child::Child;
-pub use client::{Answer, TestClient};
+pub use client::{Answer, TestClient, http_client};
 pub use events::EventStream;
 pub use keys::KeyRing;
 pub use settings::{S3Settings, s3};
@@ -53,8 +53,13 @@ where
     Fut: Future<Output = bool>,
 {
     let until = tokio::time::Instant::now() + limit;
-    while !holds().await {
-        assert!(tokio::time::Instant::now() < until, "did not become true within {limit:?}");
+    loop {
+        // Before it is looked at: a look that was held up until too late is not the last one.
+        let is_late = tokio::time::Instant::now() >= until;
+        if holds().await {
+            return;
+        }
+        assert!(!is_late, "did not become true within {limit:?}");
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }

@@ -99,7 +99,7 @@ mod tests {
             Ok(provider) => provider,
             Err(reason) => return println!("skipped: {reason}"),
         };
-        let http = chassis::client::plain_http_client().unwrap();
+        let http = crate::http_client();
         let url = format!("{}/.well-known/openid-configuration", provider.issuer());
         let discovery: Value = http.get(url).send().await.unwrap().json().await.unwrap();
         assert_eq!(discovery["issuer"], provider.issuer());

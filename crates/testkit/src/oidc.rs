@@ -200,7 +200,7 @@ impl Provider {
     /// # Panics
     /// When the provider shows an error page instead, because of an unknown client or no address to go back to.
     pub async fn consent(&self, authorization_url: &str) -> Callback {
-        let http = chassis::client::plain_http_client().expect("an HTTP client");
+        let http = crate::http_client();
         let response = http.get(authorization_url).send().await.expect("the provider answers");
         let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let Some(location) = location else {

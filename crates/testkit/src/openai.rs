@@ -195,7 +195,7 @@ impl OpenAiServer {
 
     /// Returns how many replies are being sent.
     pub fn live(&self) -> usize {
-        self.state.live.load(Ordering::Relaxed)
+        self.state.live.load(Ordering::Acquire)
     }
 }
 

@@ -1,5 +1,7 @@
 //! What one test has to itself.
 
+use std::time::Duration;
+
 use chassis::{
     clock::Clock,
     config::{CommonConfig, Environment},
@@ -21,6 +23,9 @@ use crate::{
     keys::KeyRing,
     settings::{required, single_redis_url},
 };
+
+/// How long Redis is waited for: whether it is there is not found out by waiting, except where a test says so.
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A service's database, a Redis prefix, a clock and every process's keys, for one test.
 #[derive(Debug)]
@@ -77,6 +82,7 @@ impl Stage {
             redis_url: SecretString::from(self.redis_url.clone()),
             redis_prefix: self.redis_prefix.clone(),
             redis_pool_size: 8,
+            patience: PATIENCE,
         }
     }
 

@@ -19,6 +19,7 @@ use std::{
 
 use actix_web::{App, HttpServer, dev::ServerHandle, web};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use self::books::{Books, Entry};
 
@@ -49,6 +50,8 @@ pub enum Fault {
     Slow(Duration),
     /// It is done at once, and answered this much later.
     Late(Duration),
+    /// It is done at once, and answered when [`let_go`](TossServer::let_go) says so.
+    Held,
     /// It is done, and the answer breaks off in the middle.
     Cut,
     /// It is done, and answered with a page.
@@ -74,6 +77,7 @@ pub struct Booked {
 struct State {
     books: Mutex<Books>,
     script: Mutex<Script>,
+    let_go: Notify,
 }
 
 #[derive(Default)]
@@ -105,7 +109,7 @@ impl TossServer {
     pub fn start() -> Self {
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port of loopback");
         let addr = listener.local_addr().expect("the address that was just bound");
-        let state = Arc::new(State { books: Mutex::default(), script: Mutex::default() });
+        let state = Arc::new(State { books: Mutex::default(), script: Mutex::default(), let_go: Notify::new() });
         let shared = web::Data::from(Arc::clone(&state));
         let server =
             HttpServer::new(move || App::new().app_data(shared.clone()).default_service(web::to(reply::serve)))
@@ -178,6 +182,11 @@ impl TossServer {
     /// Has every call meet a fault that meets none of [`next`](Self::next).
     pub fn always(&self, endpoint: Endpoint, fault: Fault) {
         self.state.script().always.insert(endpoint, fault);
+    }
+
+    /// Has a call be answered that is held, or the next one that will be.
+    pub fn let_go(&self) {
+        self.state.let_go.notify_one();
     }
 
     /// Has everything go well again.

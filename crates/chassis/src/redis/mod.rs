@@ -53,6 +53,10 @@ pub struct RedisConfig {
     /// Most connections of this process; in a cluster, to each node.
     #[arg(long, env = "REDIS_POOL_SIZE", default_value_t = 8)]
     pub redis_pool_size: usize,
+    /// How long every answer is waited for at least. Nobody sets it but a test, which is no slower for it and does not fail
+    /// because its machine was busy.
+    #[arg(skip)]
+    pub patience: Duration,
 }
 
 impl RedisConfig {
@@ -74,6 +78,7 @@ pub struct Redis {
     /// The connections that are shared, one of each thread.
     own: Arc<Own<Wire>>,
     address: Address,
+    patience: Duration,
     prefix: String,
 }
 
@@ -84,8 +89,9 @@ impl Redis {
     /// Returns an error when the URL cannot be read.
     pub fn new(config: &RedisConfig) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let address = Address::read(config.redis_url.expose_secret()).map_err(|fault| format!("REDIS_URL {fault}"))?;
-        let patience = address.acquire_timeout();
-        let pool = managed::Pool::builder(Manager(address.clone()))
+        let patience = config.patience.max(address.acquire_timeout());
+        let answer_timeout = config.patience.max(ANSWER_TIMEOUT);
+        let pool = managed::Pool::builder(Manager { address: address.clone(), answer_timeout })
             .max_size(config.redis_pool_size)
             // The one that was used last need not be asked whether it is alive.
             .queue_mode(QueueMode::Lifo)
@@ -94,12 +100,18 @@ impl Redis {
             .recycle_timeout(Some(patience))
             .runtime(Runtime::Tokio1)
             .build()?;
-        Ok(Self { pool, own: Arc::new(Own::new()), address, prefix: config.redis_prefix.clone() })
+        let (patience, prefix) = (config.patience, config.redis_prefix.clone());
+        Ok(Self { pool, own: Arc::new(Own::new()), address, patience, prefix })
     }
 
     /// Returns how full the pool is.
     pub(crate) fn status(&self) -> deadpool::Status {
         self.pool.status()
+    }
+
+    /// Returns how long to wait for Redis where `usual` is as long as one would.
+    pub fn patience(&self, usual: Duration) -> Duration {
+        usual.max(self.patience)
     }
 
     /// Takes a connection.
@@ -108,7 +120,7 @@ impl Redis {
     /// 503 when none is free in time or the server is away.
     pub async fn conn(&self) -> Outcome<Connection> {
         // The pool limits each of its steps; together they may take much longer.
-        let patience = self.address.acquire_timeout();
+        let patience = self.patience(self.address.acquire_timeout());
         let taken = tokio::time::timeout(patience, self.pool.get()).await.map_err(Problem::unavailable)?;
         Ok(Connection(taken.map_err(Problem::unavailable)?))
     }
@@ -145,7 +157,8 @@ impl Redis {
     }
 
     async fn shared(&self) -> Outcome<Arc<Wire>> {
-        self.own.conn(self.address.acquire_timeout(), async || Ok(self.address.connect(SHARED_TIMEOUT).await?)).await
+        let patience = self.patience(self.address.acquire_timeout());
+        self.own.conn(patience, async || Ok(self.address.connect(self.patience(SHARED_TIMEOUT)).await?)).await
     }
 
     /// Names a key of this deployment: `key("login:{id}")` is `maru:login:{id}`.

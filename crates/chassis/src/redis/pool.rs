@@ -7,7 +7,7 @@ use deadpool_redis::redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, V
 use futures_util::FutureExt;
 use tokio::time::timeout;
 
-use super::{ANSWER_TIMEOUT, TRUSTED, Wire, address::Address};
+use super::{TRUSTED, Wire, address::Address};
 
 /// Longest to wait for a cluster whose last command was not answered: there must be time for a new connection.
 const LATE_PATIENCE: Duration = Duration::from_millis(300);
@@ -16,7 +16,11 @@ const LATE_PATIENCE: Duration = Duration::from_millis(300);
 pub struct Connection(pub(super) managed::Object<Manager>);
 
 /// Makes connections, and judges which may be used again.
-pub(super) struct Manager(pub(super) Address);
+pub(super) struct Manager {
+    pub(super) address: Address,
+    /// Longest an answer may take.
+    pub(super) answer_timeout: Duration,
+}
 
 /// A connection, and how it was left.
 pub(super) struct Kept {
@@ -30,7 +34,7 @@ impl managed::Manager for Manager {
     type Error = RedisError;
 
     async fn create(&self) -> Result<Kept, RedisError> {
-        Ok(Kept { conn: self.0.connect(ANSWER_TIMEOUT).await?, owes_an_answer: false })
+        Ok(Kept { conn: self.address.connect(self.answer_timeout).await?, owes_an_answer: false })
     }
 
     async fn recycle(&self, kept: &mut Kept, metrics: &Metrics) -> RecycleResult<RedisError> {

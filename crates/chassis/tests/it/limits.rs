@@ -14,9 +14,9 @@ use crate::pool::reset_at_will;
 const RATE: Rate = Rate { burst: 3, every: Duration::from_mins(1) };
 
 fn redis(url: &str) -> Redis {
-    let prefix = format!("test:{}", chassis::clock::Clock::system().uuid().simple());
-    let config = RedisConfig { redis_url: SecretString::from(url), redis_prefix: prefix, redis_pool_size: 4 };
-    Redis::new(&config).unwrap()
+    let redis_prefix = format!("test:{}", chassis::clock::Clock::system().uuid().simple());
+    let (redis_url, patience) = (SecretString::from(url), testkit::stage::PATIENCE);
+    Redis::new(&RedisConfig { redis_url, redis_prefix, redis_pool_size: 4, patience }).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

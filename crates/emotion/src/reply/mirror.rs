@@ -136,14 +136,15 @@ async fn nobody_looks(live: &Live) {
 
 async fn grow(app: &App, live: &Live) -> End {
     let (mut heard_at, mut looked_at) = (Instant::now(), None::<Instant>);
+    let patience = app.ground.redis.patience(PATIENCE);
     loop {
         if looked_at.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
             looked_at = Some(Instant::now());
             // Without Redis the writer may give up on a viewer it does not know of; the person can ask again.
-            _ = timeout(PATIENCE, relay::look(&app.ground.redis, live.step.id)).await;
+            _ = timeout(patience, relay::look(&app.ground.redis, live.step.id)).await;
         }
         let seen = live.progress.borrow().pieces();
-        let told = timeout(PATIENCE, relay::read(&app.ground.redis, live, seen)).await;
+        let told = timeout(patience, relay::read(&app.ground.redis, live, seen)).await;
         let told = told.ok().and_then(Result::ok).unwrap_or_default();
         if told.is_empty() {
             if heard_at.elapsed() >= SILENCE {

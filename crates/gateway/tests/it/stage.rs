@@ -177,6 +177,7 @@ pub(crate) fn redis() -> RedisConfig {
         redis_url: SecretString::from(testkit::settings::required("MARU_TEST_REDIS_URL")),
         redis_prefix: format!("test:{}", Clock::system().uuid().simple()),
         redis_pool_size: 2,
+        patience: testkit::stage::PATIENCE,
     }
 }
 
@@ -186,6 +187,7 @@ fn no_redis() -> RedisConfig {
         redis_url: SecretString::from("redis://127.0.0.1:1"),
         redis_prefix: "test".to_owned(),
         redis_pool_size: 1,
+        patience: Duration::ZERO,
     }
 }
 
@@ -207,7 +209,7 @@ impl Stage {
 
     /// Calls as nobody.
     pub(crate) fn anonymous(&self) -> Caller {
-        Caller { addr: self.addr, http: chassis::client::plain_http_client().unwrap(), token: None }
+        Caller { addr: self.addr, http: testkit::http_client(), token: None }
     }
 
     /// Calls as a new person.

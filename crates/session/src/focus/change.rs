@@ -79,7 +79,9 @@ impl Effects {
     }
 
     async fn tell(&self, telling: impl Future<Output = Outcome<()>>) {
-        let told = tokio::time::timeout(TELLING, telling).await.unwrap_or_else(|late| Err(Problem::late(late)));
+        let told = tokio::time::timeout(self.cache.patience(TELLING), telling)
+            .await
+            .unwrap_or_else(|late| Err(Problem::late(late)));
         if let Err(problem) = told {
             metrics::counter!("focus_untold_total").increment(1);
             tracing::warn!(code = problem.code(), "Redis has not heard of a change of a focus session");

@@ -10,7 +10,7 @@ const VERIFIER: &str = "a-verifier-of-forty-three-characters-or-more-0123456789"
 const CHALLENGE: &str = "yB8zMxP5pvEGWsAeXYh4KmdVglmNgpK_rnqQ8MHGeQI";
 
 fn http() -> Client {
-    chassis::client::plain_http_client().unwrap()
+    crate::http_client()
 }
 
 fn provider() -> Provider {

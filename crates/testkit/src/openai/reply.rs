@@ -175,10 +175,11 @@ impl Recording {
 
 impl Drop for Recording {
     fn drop(&mut self) {
-        self.state.live.fetch_sub(1, Ordering::Relaxed);
         if !self.is_finished {
             self.with(|recorded| recorded.ending = Ending::Dropped(Instant::now()));
         }
+        // Whoever sees that nothing is live may look at how it ended.
+        self.state.live.fetch_sub(1, Ordering::Release);
     }
 }
 

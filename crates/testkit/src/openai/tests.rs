@@ -6,7 +6,7 @@ use super::*;
 use crate::eventually;
 
 async fn ask(server: &OpenAiServer, body: &Value) -> reqwest::Response {
-    let http = chassis::client::plain_http_client().unwrap();
+    let http = crate::http_client();
     http.post(format!("{}/chat/completions", server.url())).json(body).send().await.unwrap()
 }
 

@@ -95,6 +95,10 @@ pub(super) async fn serve(state: web::Data<State>, request: HttpRequest, body: B
             tokio::time::sleep(pause).await;
             answer(said)
         }
+        Some(Fault::Held) => {
+            state.let_go.notified().await;
+            answer(said)
+        }
         Some(Fault::Cut) => {
             let broken = [Ok(Bytes::from_static(b"{\"paymentKey\":")), Err(std::io::Error::other("cut"))];
             HttpResponse::Ok().streaming(stream::iter(broken))

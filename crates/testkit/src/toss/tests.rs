@@ -5,7 +5,7 @@ use super::*;
 const ORDER: &str = "maru_order_1";
 
 async fn post(toss: &TossServer, path: &str, key: &str, body: Value) -> (u16, Value) {
-    let http = chassis::client::plain_http_client().unwrap();
+    let http = crate::http_client();
     let request = http.post(format!("{}/v1/payments/{path}", toss.url())).basic_auth(SECRET_KEY, Some(""));
     let response = request.header("Idempotency-Key", key).json(&body).send().await.unwrap();
     (response.status().as_u16(), response.json().await.unwrap())

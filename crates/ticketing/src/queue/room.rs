@@ -393,6 +393,7 @@ mod tests {
             redis_url: "redis://127.0.0.1:1".to_owned().into(),
             redis_prefix: "test".to_owned(),
             redis_pool_size: 1,
+            patience: Duration::ZERO,
         };
         let redis = chassis::redis::Redis::new(&redis).unwrap();
         let event = EventId(Uuid::nil());

@@ -3,7 +3,7 @@
 use std::{
     path::PathBuf,
     process::{Child, Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use chassis::redis::{Redis, RedisConfig};
@@ -67,6 +67,18 @@ pub(crate) async fn status(client: &TestClient, event: EventId) -> Value {
 
 pub(crate) async fn leave(client: &TestClient, event: EventId) -> Answer {
     client.post(&path("leave", event), json!({})).await
+}
+
+/// Asks until there is an answer: a service may be held up, or still hold connections to a Redis that is gone, and whoever
+/// hears 503 asks again.
+pub(crate) async fn in_the_end(ask: impl AsyncFn() -> Answer) -> Value {
+    let until = Instant::now() + SOON;
+    loop {
+        let answer = ask().await;
+        if answer.status != 503 || Instant::now() > until {
+            return answer.assert_status(200).json;
+        }
+    }
 }
 
 pub(crate) async fn run(client: &TestClient, event: EventId, settings: Value) -> Answer {
@@ -133,7 +145,8 @@ impl OwnRedis {
 
     pub(crate) fn client(&self) -> Redis {
         let redis_url = format!("unix://{}", self.socket().display()).into();
-        Redis::new(&RedisConfig { redis_url, redis_prefix: "own".to_owned(), redis_pool_size: 2 }).unwrap()
+        let (redis_prefix, patience) = ("own".to_owned(), testkit::stage::PATIENCE);
+        Redis::new(&RedisConfig { redis_url, redis_prefix, redis_pool_size: 2, patience }).unwrap()
     }
 
     pub(crate) async fn answers(&self) {
