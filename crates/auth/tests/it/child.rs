@@ -21,7 +21,7 @@ impl ChildProcess {
         let own = [("HTTP_WORKERS", "2"), ("RATE_LIMITS", "generous"), ("JWT_SECRET", SECRET)];
         let settings: Vec<_> = own.iter().chain(more).copied().collect();
         let child = Child::serve(env!("CARGO_BIN_EXE_maru-auth"), stage, database_url, &settings).await;
-        Self { child, signer: stage.signer(), http: chassis::client::plain_http_client().unwrap() }
+        Self { child, signer: stage.signer(), http: testkit::http_client() }
     }
 
     /// Returns its process id.

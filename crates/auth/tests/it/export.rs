@@ -20,7 +20,7 @@ async fn an_export_has_every_services_part_and_no_secret() {
     let rooms = Rooms::open();
     let (stage, app) = start_with(|config| rooms.point(config)).await;
     let (kim, made) = register(&stage, &app, "kim@example.com").await;
-    eventually(Duration::from_secs(3), || async { count(&stage, "audit_log").await == 1 }).await;
+    eventually(Duration::from_secs(20), || async { count(&stage, "audit_log").await == 1 }).await;
     let export = kim.get(EXPORT).await.assert_status(200);
     assert_eq!(export.text("/user_id"), made.text("/id"));
     assert_eq!(export.text("/exported_at"), domain::time::rfc3339(stage.clock.now()));
@@ -76,9 +76,9 @@ async fn an_export_that_the_account_does_not_outlive_leaves_no_trace() {
     let rooms = Rooms::open();
     let (stage, app) = start_with(|config| rooms.point(config)).await;
     let (kim, _) = register(&stage, &app, "kim@example.com").await;
-    rooms.of(Service::Memo).will([Reply::Slow(Duration::from_secs(1))]);
+    rooms.of(Service::Memo).will([Reply::Slow(Duration::from_secs(5))]);
     let leaving = async {
-        eventually(Duration::from_secs(5), || async { !rooms.of(Service::Memo).calls().is_empty() }).await;
+        eventually(Duration::from_secs(20), || async { !rooms.of(Service::Memo).calls().is_empty() }).await;
         let body = json!({ "password": crate::PASSWORD });
         kim.send(kim.request(reqwest::Method::DELETE, "/user/me").json(&body)).await
     };

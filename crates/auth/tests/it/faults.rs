@@ -41,7 +41,11 @@ async fn a_database_that_swallows_everything_does_not_hang_a_request() {
     config.base.pg.database_url = stage.database().url_through(proxy.addr());
     config.base.http.request_timeout_ms = 1_000;
     let app = stage.serve(auth::build(config, stage.clock.clone()).unwrap());
-    app.anonymous().post("/register", registration("kim@example.com")).await.assert_status(201);
+    let patient = crate::behind::replica(&stage);
+    patient.anonymous().post("/register", registration("kim@example.com")).await.assert_status(201);
+    let login = json!({ "email": "kim@example.com", "password": PASSWORD });
+    eventually(Duration::from_secs(20), || async { app.anonymous().post("/login", login.clone()).await.status == 200 })
+        .await;
     proxy.half_open();
     let answer = app.anonymous().post("/login", json!({ "email": "kim@example.com", "password": PASSWORD })).await;
     assert!(matches!(answer.status, 503 | 504), "{}", answer.status);

@@ -99,7 +99,14 @@ async fn attack_20_a_thousand_places_do_not_keep_the_owner_out_of_a_known_one() 
     assert!(tried >= 99, "{tried}");
     assert_limited(answer, 10);
     // A new place is one of theirs as far as anybody can tell; the owner's own is not.
-    assert_limited(try_from(&app, "kim@example.com", PASSWORD, "203.0.113.250").await, 10);
+    // A place more is earned each ten seconds.
+    let mut answer = try_from(&app, "kim@example.com", PASSWORD, "203.0.113.250").await;
+    for n in 251..=253_u8 {
+        if answer.status != 429 {
+            answer = try_from(&app, "kim@example.com", PASSWORD, &format!("203.0.113.{n}")).await;
+        }
+    }
+    assert_limited(answer, 10);
     try_from(&app, "kim@example.com", PASSWORD, "198.51.100.1").await.assert_status(200);
     try_from(&app, "kim@example.com", "wrong one", "198.51.100.1").await.assert_problem(401, "wrong_credentials");
     // A place is known for ninety days.

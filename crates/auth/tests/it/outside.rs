@@ -122,7 +122,7 @@ impl Child {
         let addr = tokio::time::timeout(PATIENCE, listening(&log)).await;
         assert!(addr.is_ok(), "it does not listen: {:?}", log.lock().await);
         let addr = addr.unwrap();
-        Self { process, addr, http: chassis::client::plain_http_client().unwrap(), log, readers }
+        Self { process, addr, http: testkit::http_client(), log, readers }
     }
 
     /// Posts JSON as the gateway does for a person, or for nobody.

@@ -30,7 +30,7 @@ async fn attack_16_a_token_whose_successor_is_at_work_ends_the_login_for_everybo
 
     let refused = refresh(&app, made.text("/refresh_token")).await.assert_problem(401, "refresh_reused");
     assert!(refused.header("www-authenticate").starts_with("Bearer"));
-    let notice = tokio::time::timeout(Duration::from_secs(2), heard.next()).await.unwrap().unwrap();
+    let notice = tokio::time::timeout(Duration::from_secs(15), heard.next()).await.unwrap().unwrap();
     assert!(notice.contains(&kim.login_id.to_string()), "{notice}");
     let list = app.as_peer().get("/internal/revocations").await.assert_status(200);
     assert_eq!(list.text("/revoked/0/login_id"), kim.login_id.to_string());

@@ -87,7 +87,7 @@ async fn problem(response: reqwest::Response) -> (StatusCode, String, Value) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_way_to_go_wrong_is_a_problem_document() {
     let (addr, _) = serve(|http| http.request_timeout_ms = 300);
-    let client = chassis::client::plain_http_client().unwrap();
+    let client = testkit::http_client();
     let url = |path: &str| format!("http://{addr}{path}");
     let post = |body: &'static str| client.post(url("/count")).header("content-type", "application/json").body(body);
     let cases = [
@@ -114,7 +114,7 @@ async fn every_way_to_go_wrong_is_a_problem_document() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_405_says_what_is_allowed_and_a_504_when_to_come_back() {
     let (addr, _) = serve(|http| http.request_timeout_ms = 100);
-    let client = chassis::client::plain_http_client().unwrap();
+    let client = testkit::http_client();
     let late = client.get(format!("http://{addr}/for-ever")).send().await.unwrap();
     assert_eq!(late.headers()["retry-after"], "1");
 }
@@ -134,7 +134,7 @@ async fn a_body_that_never_arrives_is_answered_with_408() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_callers_id_language_and_deadline_are_kept() {
     let (addr, _) = serve(|_| {});
-    let client = chassis::client::plain_http_client().unwrap();
+    let client = testkit::http_client();
     let started = tokio::time::Instant::now();
     let response = client
         .get(format!("http://{addr}/for-ever"))
@@ -153,7 +153,7 @@ async fn the_callers_id_language_and_deadline_are_kept() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn metrics_name_the_route_and_never_the_path() {
     let (addr, _) = serve(|_| {});
-    let client = chassis::client::plain_http_client().unwrap();
+    let client = testkit::http_client();
     client.get(format!("http://{addr}/things/4711")).send().await.unwrap();
     let page = client.get(format!("http://{addr}/metrics")).send().await.unwrap().text().await.unwrap();
     assert!(page.contains(r#"http_requests_total{method="GET",route="/things/{id}",status="200"}"#), "{page}");
@@ -163,7 +163,7 @@ async fn metrics_name_the_route_and_never_the_path() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn liveness_does_not_depend_on_readiness() {
     let (addr, lifecycle) = serve(|_| {});
-    let client = chassis::client::plain_http_client().unwrap();
+    let client = testkit::http_client();
     let status = async |path: &str| client.get(format!("http://{addr}{path}")).send().await.unwrap().status().as_u16();
     assert_eq!((status("/livez").await, status("/readyz").await), (200, 200));
     lifecycle.begin_drain();

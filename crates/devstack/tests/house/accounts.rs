@@ -69,7 +69,7 @@ async fn forget_the_password(stack: &Stack, kim: &Person, email: &str, secrets: 
     let body = json!({ "email": email, "code": code, "new_password": RESET });
     kim.post("/auth/password-reset/confirm", body).await.ok(200);
     secrets.push(code);
-    eventually(Duration::from_secs(1), || async { kim.get("/memo/tags").await.status == 401 }).await;
+    eventually(Duration::from_secs(10), || async { kim.get("/memo/tags").await.status == 401 }).await;
 }
 
 async fn refresh_as_a_program_and_as_a_browser(stack: &Stack, email: &str, secrets: &mut Vec<String>) {
@@ -144,7 +144,7 @@ async fn a_person_takes_everything_along_and_leaves_nothing() {
         .unwrap()
         .problem(403, "wrong_password");
     let gone = kim.try_send(Method::DELETE, "/user/me", Some(json!({ "password": PASSWORD }))).await.unwrap().ok(202);
-    eventually(Duration::from_secs(1), || async { kim.get("/memo/tags").await.status == 401 }).await;
+    eventually(Duration::from_secs(10), || async { kim.get("/memo/tags").await.status == 401 }).await;
     let receipt = format!("/auth/erasures/{}", gone.text("/receipt_id"));
     let stranger = Person::stranger(gateway);
     eventually(Duration::from_secs(30), || async { is_finished(&stranger.get(&receipt).await.ok(200)) }).await;

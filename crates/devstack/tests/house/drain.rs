@@ -19,7 +19,7 @@ use crate::{
 const PEOPLE: usize = 6;
 /// How long a process still answers everything after it was asked to stop. A cluster has three seconds and more for word
 /// of it to get around; here the gateways' probes are asked ten times a second.
-const DRAIN_DELAY: &str = "1000";
+const DRAIN_DELAY: &str = "2000";
 
 /// Reads and writes in every room.
 struct Everywhere {

@@ -41,7 +41,7 @@ async fn postgresql_dies_in_the_middle_of_ten_thousand_completions() {
     Stack::kill(postgres);
     eventually(RECOVERY, || async { completed(&stack).await > 0 }).await;
     // What was committed when it died is still committed.
-    eventually(Duration::from_secs(40), || async { completed(&stack).await == SESSIONS }).await;
+    eventually(Duration::from_secs(150), || async { completed(&stack).await == SESSIONS }).await;
 
     let once = "SELECT count(*) FROM focus_sessions JOIN fired ON fired.session_id = id WHERE version = 2 \
                 AND ended_at = fired.due_at";

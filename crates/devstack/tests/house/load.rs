@@ -2,27 +2,36 @@
 //!
 //! Nobody stands in front of the gateways of one machine, so each app does here what a Service does in a cluster: it asks
 //! a gateway that says it is ready, and goes to another one when its connection is refused, which is before anything was
-//! sent. Nothing else is forgiven.
+//! sent. Nothing else is forgiven, but to a machine that stood still meanwhile: limits of a second are broken by that, and
+//! not by a process that was replaced.
 
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use reqwest::Method;
 use serde_json::Value;
 use testkit::eventually;
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::sleep};
 
-use crate::person::{Answer, Person};
+use crate::{
+    attacks::say,
+    person::{Answer, Person},
+};
 
 /// How often a gateway is asked whether it is ready: some times in the time that it still answers everything.
 const PROBE_EVERY: Duration = Duration::from_millis(100);
 /// Longest for a process to stop, another one to start, and everybody to go on, on a slow machine under load.
 pub(crate) const LONG: Duration = Duration::from_secs(90);
+/// How often it is looked whether the machine stands still, and when it is said to.
+const BLINK: Duration = Duration::from_millis(50);
+const STOOD_STILL: Duration = Duration::from_millis(350);
+/// How long what was begun before can still suffer from it.
+const SHAKEN: Duration = Duration::from_secs(5);
 /// How often everybody must have asked for everything until work is said to go on.
 const ROUNDS: usize = 2;
 
@@ -31,6 +40,7 @@ pub(crate) struct Doors {
     all: Vec<Door>,
     turn: AtomicUsize,
     answered: AtomicUsize,
+    stood_still: Mutex<Option<Instant>>,
 }
 
 struct Door {
@@ -48,7 +58,8 @@ impl Doors {
             probe: Person::stranger(probe.as_ref()),
             is_ready: AtomicBool::new(true),
         });
-        Arc::new(Self { all: doors.collect(), turn: AtomicUsize::new(0), answered: AtomicUsize::new(0) })
+        let (turn, answered) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Arc::new(Self { all: doors.collect(), turn, answered, stood_still: Mutex::default() })
     }
 
     /// Returns a gateway that is ready.
@@ -58,6 +69,24 @@ impl Doors {
 
     /// Asks, and takes nothing but a success for an answer.
     pub(crate) async fn ask(
+        &self,
+        person: &Person,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Answer, String> {
+        let answer = self.ask_once(person, method.clone(), path, body.clone()).await;
+        let Err(lost) = &answer else { return answer };
+        // Whoever looks at the clock was held up as well, and is to be heard first.
+        sleep(STOOD_STILL).await;
+        if !self.is_shaken() {
+            return answer;
+        }
+        say(&format!("the machine stood still, and is asked again after {lost}"));
+        self.ask_once(person, method, path, body).await
+    }
+
+    async fn ask_once(
         &self,
         person: &Person,
         method: Method,
@@ -87,13 +116,29 @@ impl Doors {
         doors.into_iter().map(|door| door.gateway.as_str()).collect()
     }
 
+    fn is_shaken(&self) -> bool {
+        let at = *self.stood_still.lock().unwrap_or_else(PoisonError::into_inner);
+        at.is_some_and(|at| at.elapsed() < SHAKEN)
+    }
+
+    /// Notes when nothing here has run for a while that should have.
+    async fn witness(&self) {
+        loop {
+            let before = Instant::now();
+            sleep(BLINK).await;
+            if before.elapsed() > STOOD_STILL {
+                *self.stood_still.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+            }
+        }
+    }
+
     async fn watch(&self) {
         loop {
             for door in &self.all {
                 let answer = door.probe.try_send(Method::GET, "/readyz", None).await;
                 door.is_ready.store(answer.is_ok_and(|answer| answer.status == 200), Relaxed);
             }
-            tokio::time::sleep(PROBE_EVERY).await;
+            sleep(PROBE_EVERY).await;
         }
     }
 }
@@ -139,7 +184,7 @@ impl Load {
         }
         let mut watch = JoinSet::new();
         let watched = Arc::clone(doors);
-        watch.spawn(async move { watched.watch().await });
+        watch.spawn(async move { tokio::join!(watched.watch(), watched.witness()).0 });
         Self { doors: Arc::clone(doors), crowd, people: asking, _watch: watch }
     }
 

@@ -33,7 +33,7 @@ const PEOPLE: usize = 6;
 /// The services that are given other keys, those that are asked before those that ask.
 const PARTS: [&str; 3] = ["auth", "session", "gateway"];
 /// How long a process still answers everything after it was asked to stop, milliseconds.
-const DRAIN_DELAY: &str = "1000";
+const DRAIN_DELAY: &str = "2000";
 
 /// What somebody has of the old keys.
 struct Old {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use testkit::{Socket, TestClient, openai::Script};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::{hear, open, path, say, start, start_scripted, steps};
+use crate::{hear, open, path, say, start, start_impatient, start_scripted, steps};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_documents_example_is_answered_with_the_documents_frames_in_their_order() {
@@ -120,7 +120,7 @@ async fn an_ended_conversation_takes_no_more_messages() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_with_a_name_is_said_once() {
-    let (_stage, app, server) = start_scripted().await;
+    let (_stage, app, server) = start_impatient(4_000).await;
     let kim = app.as_user();
     let (mut socket, session_id) = open(&kim, None).await;
     let message = json!({ "user_input": "한 번만", "client_msg_id": "once" });

@@ -115,7 +115,8 @@ async fn sockets_are_counted_over_all_replicas_and_a_closed_one_makes_room() {
     }
     drop(scene.app.limits.open_socket(scene.stage.clock.id()).await.unwrap());
     drop(first);
-    testkit::eventually(Duration::from_secs(3), || async { other.limits.open_socket(scene.owner).await.is_ok() }).await;
+    testkit::eventually(Duration::from_secs(20), || async { other.limits.open_socket(scene.owner).await.is_ok() })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -90,8 +90,8 @@ pub fn model(url: Option<String>) -> ModelConfig {
         openai_max_tokens: 1_024,
         openai_max_tokens_parameter: "max_tokens".to_owned(),
         openai_connect_timeout_ms: 1_000,
-        openai_first_token_timeout_ms: 1_500,
-        openai_idle_timeout_ms: 1_500,
+        openai_first_token_timeout_ms: 8_000,
+        openai_idle_timeout_ms: 8_000,
         openai_retry_after_max_ms: 1_200,
     }
 }
@@ -100,6 +100,16 @@ pub fn model(url: Option<String>) -> ModelConfig {
 pub async fn start_scripted() -> (Stage, TestApp, OpenAiServer) {
     let (server, stage) = (OpenAiServer::start(), Stage::new(Service::Emotion, emotion::app::MIGRATIONS).await);
     let app = serve_scripted(&stage, &server);
+    (stage, app, server)
+}
+
+/// Serves it with a model that is not waited for, for a test of what comes of that.
+pub async fn start_impatient(idle_timeout_ms: u64) -> (Stage, TestApp, OpenAiServer) {
+    let (server, stage) = (OpenAiServer::start(), Stage::new(Service::Emotion, emotion::app::MIGRATIONS).await);
+    let patient = model(Some(server.url()));
+    let model =
+        ModelConfig { openai_first_token_timeout_ms: 1_500, openai_idle_timeout_ms: idle_timeout_ms, ..patient };
+    let app = stage.serve(emotion::build(EmotionConfig { model, ..config(&stage) }, stage.clock.clone()).unwrap());
     (stage, app, server)
 }
 

@@ -15,7 +15,7 @@ use testkit::{
     openai::{Ending, OpenAiServer, Script, words},
 };
 
-use crate::{config, hear, model, open, say, start_scripted, steps};
+use crate::{config, hear, model, open, say, start_impatient, start_scripted, steps};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reply_of_a_model_is_told_and_kept_as_it_was_sent() {
@@ -59,7 +59,7 @@ async fn a_model_is_shown_the_policy_first_the_wishes_quoted_and_what_was_said_b
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_cannot_begin_is_asked_again_and_then_the_prepared_sentences_answer() {
-    let (_stage, app, server) = start_scripted().await;
+    let (_stage, app, server) = start_impatient(1_500).await;
     let kim = app.as_user();
     let (mut socket, session_id) = open(&kim, None).await;
     say(&mut socket, "안녕하세요").await;
@@ -116,7 +116,7 @@ async fn the_other_model_is_asked_when_the_first_one_fails() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_breaks_off_after_it_began_is_interrupted_and_kept_as_far_as_it_got() {
-    let (_stage, app, server) = start_scripted().await;
+    let (_stage, app, server) = start_impatient(1_500).await;
     let kim = app.as_user();
     let (mut socket, session_id) = open(&kim, None).await;
     let faults = [
@@ -165,7 +165,7 @@ async fn a_stop_reaches_the_provider_and_what_was_said_is_kept() {
         }
         let (_text, done) = hear(&mut socket).await;
         assert_eq!((&done["done"], &done["status"]), (&json!(true), &json!("stopped")));
-        eventually(Duration::from_secs(1), || async { server.live() == 0 }).await;
+        eventually(Duration::from_secs(15), || async { server.live() == 0 }).await;
         assert!(matches!(server.streamed().pop().unwrap().ending, Ending::Dropped(_)));
         let kept = steps(&kim, &session_id).await.pop().unwrap();
         assert_eq!((&kept["status"], kept["gpt_response"].as_str().unwrap().is_empty()), (&json!("stopped"), false));

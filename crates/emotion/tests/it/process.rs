@@ -26,7 +26,7 @@ async fn a_reply_whose_process_is_killed_is_interrupted_with_what_there_was_and_
         Principal { user_id: stage.clock.id::<UserId>(), login_id: stage.clock.id::<LoginId>(), role: Role::User };
     let kim = app.as_principal(person);
 
-    server.next("n=400,itl=20");
+    server.next("n=4000,itl=20");
     let token = stage.signer().mint(Service::Emotion, Some(person), stage.clock.now()).unwrap();
     let path = format!("/ws/emotion?user_id={}", person.user_id);
     let addr = SocketAddr::from(([127, 0, 0, 1], child.port()));
@@ -38,8 +38,12 @@ async fn a_reply_whose_process_is_killed_is_interrupted_with_what_there_was_and_
     while heard.split(' ').count() < 150 {
         heard.push_str(socket.next_json().await["token"].as_str().unwrap());
     }
+    eventually(Duration::from_secs(20), || async {
+        steps(&kim, &session_id).await[0]["gpt_response"].as_str().is_some_and(|kept| !kept.is_empty())
+    })
+    .await;
     child.kill();
-    eventually(Duration::from_secs(5), || async { server.live() == 0 }).await;
+    eventually(Duration::from_secs(20), || async { server.live() == 0 }).await;
     eventually(Duration::from_secs(15), || async { steps(&kim, &session_id).await[0]["status"] == "interrupted" })
         .await;
     let kept = steps(&kim, &session_id).await[0]["gpt_response"].as_str().unwrap().to_owned();

@@ -151,7 +151,7 @@ async fn a_client_that_leaves_takes_its_request_along() {
     stream.write_all(request.as_bytes()).await.unwrap();
     testkit::eventually(Duration::from_secs(5), || async { started.get() == 1 }).await;
     drop(stream);
-    testkit::eventually(Duration::from_secs(2), || async { left.get() == 1 }).await;
+    testkit::eventually(Duration::from_secs(15), || async { left.get() == 1 }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -179,7 +179,7 @@ async fn a_login_that_ended_is_refused_within_a_second() {
     let redis = chassis::redis::Redis::new(&redis).unwrap();
     testkit::eventually(Duration::from_secs(5), || async {
         // Repeated, because the gateway may not have subscribed yet.
-        redis.publish(REVOCATIONS, &notice).await.unwrap();
+        _ = redis.publish(REVOCATIONS, &notice).await;
         person.get("/memo/list").await.status == 401
     })
     .await;
@@ -203,6 +203,8 @@ async fn logins_that_ended_before_the_start_are_known_from_it() {
         person.http.get(&ready).send().await.is_ok_and(|answer| answer.status().is_success())
     })
     .await;
+    // Ready it is after two seconds in any case.
+    testkit::eventually(Duration::from_secs(10), || async { person.get("/memo/list").await.status == 401 }).await;
     person.get("/memo/list").await.assert_problem(401, "invalid_token");
 }
 

@@ -97,23 +97,30 @@ async fn health_is_ok_degraded_or_down() {
     });
     let all =
         |addr| Service::BEHIND_GATEWAY.into_iter().fold(Setting::default(), |s, service| s.with(service, &[addr]));
-    let ask = |setting: Setting| async move {
+    // Whoever does not answer within a second is down, so a busy machine is asked again.
+    let ask = |setting: Setting, expected: &'static str| async move {
         let stage = setting.start().await;
-        stage.anonymous().get("/health").await
+        let until = tokio::time::Instant::now() + Duration::from_secs(20);
+        loop {
+            let answer = stage.anonymous().get("/health").await;
+            if answer.json["status"] == expected || tokio::time::Instant::now() > until {
+                return answer;
+            }
+        }
     };
-    let answer = ask(all(well())).await.assert_status(200);
+    let answer = ask(all(well()), "ok").await.assert_status(200);
     assert_eq!(answer.json["status"], "ok");
     assert!(answer.json["services"]["memo"]["latency_ms"].is_u64(), "{}", answer.text);
-    let answer = ask(all(well()).with(Service::Memo, &[nobody().await])).await.assert_status(200);
+    let answer = ask(all(well()).with(Service::Memo, &[nobody().await]), "degraded").await.assert_status(200);
     assert_eq!(
         (&answer.json["status"], &answer.json["services"]["memo"]["status"]),
         (&"degraded".into(), &"down".into())
     );
-    let answer = ask(all(well()).with(Service::Memo, &[nobody().await, well()])).await.assert_status(200);
+    let answer = ask(all(well()).with(Service::Memo, &[nobody().await, well()]), "ok").await.assert_status(200);
     assert_eq!(answer.json["status"], "ok");
-    let answer = ask(all(well()).with(Service::Memo, &[weak])).await.assert_status(200);
+    let answer = ask(all(well()).with(Service::Memo, &[weak]), "degraded").await.assert_status(200);
     assert_eq!(answer.json["status"], "degraded");
-    let answer = ask(all(nobody().await)).await.assert_status(503);
+    let answer = ask(all(nobody().await), "down").await.assert_status(503);
     assert_eq!((&answer.json["status"], answer.header("retry-after")), (&"down".into(), "1"));
 }
 
@@ -140,5 +147,5 @@ async fn a_gateway_becomes_ready_without_the_auth_service_too() {
         let url = format!("http://{}/readyz", stage.admin);
         Answer::of(stage.anonymous().http.get(url)).await.status == 200
     };
-    testkit::eventually(Duration::from_secs(4), ready).await;
+    testkit::eventually(Duration::from_secs(20), ready).await;
 }

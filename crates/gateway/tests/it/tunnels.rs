@@ -100,16 +100,19 @@ async fn a_mebibyte_is_the_same_on_both_sides_in_both_directions() {
 async fn small_messages_do_not_wait_for_each_other() {
     let stage = before(echoing("").await).await;
     let (mut stream, ..) = open(&stage, "", b"").await;
-    let started = std::time::Instant::now();
-    for _ in 0..100 {
+    let mut took = Vec::new();
+    for _ in 0..101 {
+        let said = std::time::Instant::now();
         for half in [b"a", b"b"] {
             stream.write_all(half).await.unwrap();
         }
         let mut both = [0; 2];
         timeout(LIMIT, stream.read_exact(&mut both)).await.unwrap().unwrap();
+        took.push(said.elapsed());
     }
-    // With Nagle's algorithm anywhere on the way this takes 4 s.
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    took.sort();
+    // With Nagle's algorithm anywhere on the way each takes 40 ms and more.
+    assert!(took[50] < Duration::from_millis(35), "{:?}", took[50]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -141,7 +144,7 @@ async fn a_service_that_leaves_is_heard_to_the_end() {
     .await;
     let stage = before(addr).await;
     let (mut stream, _, mut heard) = open(&stage, "", b"").await;
-    timeout(Duration::from_secs(2), stream.read_to_end(&mut heard)).await.unwrap().unwrap();
+    timeout(LIMIT, stream.read_to_end(&mut heard)).await.unwrap().unwrap();
     assert_eq!(heard.len(), 200_000);
 }
 
@@ -223,7 +226,7 @@ async fn tunnels_end_with_the_process() {
     let (mut stream, ..) = open(&stage, "", b"").await;
     let stopped = async { timeout(LIMIT, stage.stop()).await.unwrap() };
     let mut rest = Vec::new();
-    let closed = async { timeout(Duration::from_secs(2), stream.read_to_end(&mut rest)).await.unwrap().unwrap() };
+    let closed = async { timeout(LIMIT, stream.read_to_end(&mut rest)).await.unwrap().unwrap() };
     let ((), length) = tokio::join!(stopped, closed);
     // The frame that closes: going away, and the reason.
     assert_eq!(rest[..4], [0x88, u8::try_from(length - 2).unwrap(), 0x03, 0xe9]);
@@ -243,12 +246,12 @@ async fn a_login_that_ends_closes_its_tunnels_and_no_others() {
     let notice = serde_json::to_string(&Revocation { login_id: principal.login_id, expires_at }).unwrap();
     let redis = chassis::redis::Redis::new(&redis).unwrap();
     testkit::eventually(Duration::from_secs(5), || async {
-        redis.publish(REVOCATIONS, &notice).await.unwrap();
+        _ = redis.publish(REVOCATIONS, &notice).await;
         person.get("/memo/list").await.status == 401
     })
     .await;
     let mut rest = Vec::new();
-    assert_eq!(timeout(Duration::from_secs(1), mine.read_to_end(&mut rest)).await.unwrap().unwrap(), 0);
+    assert_eq!(timeout(LIMIT, mine.read_to_end(&mut rest)).await.unwrap().unwrap(), 0);
     theirs.write_all(b"still here").await.unwrap();
     let mut heard = [0; 10];
     timeout(LIMIT, theirs.read_exact(&mut heard)).await.unwrap().unwrap();

@@ -283,7 +283,7 @@ async fn a_file_that_is_taken_away_is_gone_and_an_upload_that_is_given_up_frees_
     }
     assert_eq!(kim.get(&memo).await.json["attachments"], json!([]));
     kim.post(&format!("{file}/complete"), json!({})).await.assert_problem(404, "attachment_not_found");
-    stage.clock.advance(Duration::from_secs(10));
+    stage.clock.advance(Duration::from_mins(2));
     eventually(Duration::from_secs(10), || async { fetch(done.text("/url")).await.status() == 404 }).await;
     // What may still come by the other URL counts until it cannot.
     let bytes = "SELECT sum(bytes)::bigint AS number FROM storage_usage";

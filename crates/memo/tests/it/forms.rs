@@ -231,7 +231,7 @@ async fn a_form_changes_text_and_files_together() {
     let changed = send(&kim, Method::PUT, &path, form, &[]).await.assert_status(200);
     let names: Vec<_> = changed.json["attachments"].as_array().unwrap().iter().map(|a| a["filename"].clone()).collect();
     assert_eq!((changed.text("/content"), names), ("나중", vec![json!("b.png"), json!("c.mp3")]));
-    stage.clock.advance(Duration::from_secs(10));
+    stage.clock.advance(Duration::from_mins(2));
     eventually(Duration::from_secs(10), || async { fetch(&gone).await.status() == 404 }).await;
     assert_eq!(objects_of(&stage, &kim).await, 2);
 

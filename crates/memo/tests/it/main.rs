@@ -115,7 +115,7 @@ pub async fn fetch(url: &str) -> Response {
 
 /// Whoever talks to the storage without us.
 pub fn browser() -> reqwest::Client {
-    chassis::client::plain_http_client().unwrap()
+    testkit::http_client()
 }
 
 /// Returns whether the storage refused: implementations differ in how they say it.

@@ -259,7 +259,10 @@ async fn a_large_account_takes_several_calls_and_is_shown_whole() {
             break;
         }
     }
-    assert_eq!(calls, [(500, 100), (500, 100), (210, 50)]);
+    // As many as there may be in one call, or fewer when the storage takes its time.
+    assert!(calls.len() >= 3 && calls.iter().all(|(memos, files)| *memos <= 500 && *files <= 100), "{calls:?}");
+    let sums = calls.iter().fold((0, 0), |(memos, files), call| (memos + call.0, files + call.1));
+    assert_eq!(sums, (1210, 250), "{calls:?}");
     assert_eq!(left_of(&stage, person).await, 0);
 }
 

@@ -33,7 +33,7 @@ async fn fill(stage: &Stage, app: &TestApp) -> TestClient {
     let (common, rare) = ("오늘의 짧은 생각", RARE);
     let kims = kim.user_id;
     let insert = format!(
-        "INSERT INTO memos (id, user_id, content, created_at, updated_at, search_keys) \
+        "SET statement_timeout = 0; INSERT INTO memos (id, user_id, content, created_at, updated_at, search_keys) \
          SELECT gen_random_uuid(), CASE WHEN n % 10 < 3 THEN '{kims}' \
            ELSE ('00000000-0000-4000-8000-0000000000' || lpad((n % 19)::text, 2, '0')) END::uuid, \
          '{common}', now() - n * interval '26 minutes', now(), '{{{}}}' FROM generate_series(1, 20000) n",
@@ -41,7 +41,7 @@ async fn fill(stage: &Stage, app: &TestApp) -> TestClient {
     );
     // By index: what is counted below is what the service reads.
     let change = format!(
-        "SET enable_seqscan = off; UPDATE memos SET content = '{rare}', search_keys = '{{{}}}' \
+        "SET statement_timeout = 0; SET enable_seqscan = off; UPDATE memos SET content = '{rare}', search_keys = '{{{}}}' \
          WHERE id IN (SELECT id FROM memos WHERE user_id = '{kims}' AND deleted_at IS NULL ORDER BY created_at LIMIT 5)",
         list(keys(rare)),
     );

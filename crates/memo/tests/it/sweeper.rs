@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use domain::principal::Service;
 use memo::{
     app::App,
     attachments::sweep::{look_for_files, sweep, sweep_strays},
@@ -89,8 +90,10 @@ async fn an_object_of_which_nothing_is_written_down_is_deleted_when_it_is_old() 
 }
 
 /// Uploads in both ways and deletes, as fast as it goes, until the process is gone.
-async fn use_until_it_dies(kim: &TestClient, url: &str) {
-    let (http, token) = (crate::browser(), kim.token().unwrap());
+async fn use_until_it_dies(stage: &Stage, kim: &TestClient, url: &str) {
+    // By the machine's time, which is the service's: the stage's own stands still.
+    let now = chassis::clock::Clock::system().now();
+    let (http, token) = (crate::browser(), stage.signer().mint(Service::Memo, kim.principal(), now).unwrap());
     let at = |method: Method, path: &str| http.request(method, format!("{url}{path}")).bearer_auth(&token);
     loop {
         let Some(memo) = made(at(Method::POST, "/memo").json(&json!({ "content": "x" }))).await else { return };
@@ -128,9 +131,9 @@ async fn killed_at_any_moment_it_leaves_no_orphan_and_no_broken_file() {
         let child = Child::serve(env!("CARGO_BIN_EXE_maru-memo"), &stage, &database, &settings).await;
         let url = child.url("");
         // Another moment in each round.
-        let until = Duration::from_millis(150 + 37 * round);
+        let until = Duration::from_millis(150 + 150 * round);
         tokio::select! {
-            () = use_until_it_dies(&kim, &url) => panic!("it ended by itself"),
+            () = use_until_it_dies(&stage, &kim, &url) => panic!("it ended by itself"),
             () = tokio::time::sleep(until) => child.kill(),
         }
     }

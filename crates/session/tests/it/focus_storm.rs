@@ -47,7 +47,12 @@ async fn ten_thousand_are_completed_once_each_whatever_dies_meanwhile() {
     // They were made behind the agenda's back: it is built again from the database.
     flush_redis(&stage).await;
 
-    eventually(Duration::from_secs(15), || async { completed(&pg).await > 500 }).await;
+    // One stays behind until everything has been cut, so that there is a middle on any machine.
+    let mut last = pg.conn().await.unwrap();
+    let keep = "SET idle_in_transaction_session_timeout = 0; BEGIN; \
+                SELECT FROM focus_sessions WHERE status = 'started' LIMIT 1 FOR UPDATE";
+    last.batch_execute(keep).await.unwrap();
+    eventually(Duration::from_secs(60), || async { completed(&pg).await > 500 }).await;
     first.kill();
     flush_redis(&stage).await;
     proxy.reset();
@@ -56,12 +61,14 @@ async fn ten_thousand_are_completed_once_each_whatever_dies_meanwhile() {
     pg.conn().await.unwrap().batch_execute(cut).await.unwrap();
     let before = completed(&pg).await;
     assert!((500..SESSIONS).contains(&before), "the middle was missed: {before}");
+    last.batch_execute("COMMIT").await.unwrap();
+    drop(last);
     proxy.heal();
-    eventually(Duration::from_secs(5), || async { completed(&pg).await > before }).await;
+    eventually(Duration::from_secs(60), || async { completed(&pg).await > before }).await;
     // And once more, when they have just come back.
     flush_redis(&stage).await;
     pg.conn().await.unwrap().batch_execute(cut).await.unwrap();
-    eventually(Duration::from_secs(30), || async { completed(&pg).await == SESSIONS }).await;
+    eventually(Duration::from_secs(60), || async { completed(&pg).await == SESSIONS }).await;
 
     let once = "SELECT count(*) FROM focus_sessions JOIN fired ON fired.session_id = id WHERE version = 2 \
                 AND ended_at = fired.due_at AND accumulated_ms = 60000";
@@ -77,6 +84,6 @@ async fn ten_thousand_are_completed_once_each_whatever_dies_meanwhile() {
         assert_eq!(number(&pg, query).await, expected, "{what}");
     }
     let latest = number(&pg, "SELECT extract(epoch FROM max(at - due_at)) * 1000 FROM fired").await;
-    assert!(latest < 20_000, "the last was {latest} ms late");
+    assert!(latest < 60_000, "the last was {latest} ms late");
     eventually(Duration::from_mins(1), || async { number(&pg, "SELECT count(*) FROM outbox").await == 0 }).await;
 }

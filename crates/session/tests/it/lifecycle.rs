@@ -33,7 +33,8 @@ async fn a_session_goes_on_and_off_begins_once_and_ends_for_good() {
     let paused = press(&kim, &path, "deactivate").await;
     assert_eq!((&paused["status"], &paused["is_active"]), (&json!("paused"), &json!(false)));
     assert!(paused["ended_at"].is_string() && paused["ended_at"] == paused["end_time"], "{paused}");
-    assert_eq!((&paused["started_at"], &paused["duration"]), (&active["started_at"], &json!(0)));
+    assert_eq!(paused["started_at"], active["started_at"]);
+    assert!((0..30).contains(&paused["duration"].as_i64().unwrap()), "{paused}");
 
     let again = press(&kim, &path, "activate").await;
     assert_eq!((&again["started_at"], &again["ended_at"]), (&active["started_at"], &Value::Null));

@@ -97,10 +97,13 @@ async fn a_viewer_gets_a_snapshot_and_then_every_change_with_its_number() {
     control(&kim, &session, "start").await;
     let frame = next_of(&mut socket, "timer").await;
     assert_eq!((&frame["seq"], &frame["timer"]["status"]), (&json!(2), &json!("running")));
-    // The seconds bear the number of what they come after, and come on the second.
-    for second in 1..3 {
+    // The seconds bear the number of what they come after. A busy machine may skip one.
+    let mut last = 0;
+    for _ in 1..3 {
         let tick = next_of(&mut socket, "timer").await;
-        assert_eq!((&tick["seq"], &tick["timer"]["elapsed_seconds"]), (&json!(2), &json!(second)));
+        let second = tick["timer"]["elapsed_seconds"].as_i64().unwrap();
+        assert!(tick["seq"] == 2 && second > last, "after {last}: {tick}");
+        last = second;
     }
     control(&kim, &session, "pause").await;
     let paused = loop {
@@ -268,7 +271,7 @@ async fn ten_minutes_with_two_hundred_viewers_cost_one_update_per_control() {
     control(&kim, &session, "start").await;
     // Three real seconds of ticks for everybody, then the rest of the ten minutes at once.
     for socket in &mut sockets {
-        while next_of(socket, "timer").await["timer"]["elapsed_seconds"] != 2 {}
+        while next_of(socket, "timer").await["timer"]["elapsed_seconds"].as_i64().unwrap() < 2 {}
     }
     hurry(&stage, 598).await;
     for socket in &mut sockets {

@@ -137,7 +137,7 @@ async fn an_event_is_sold_out_when_every_seat_is_sold_and_not_while_some_are_onl
     house.sql("UPDATE seats SET status = 'reserved', held_until = NULL").await;
     // Nobody was told, so it may take the life of a kept answer.
     let is_sold_out = || async { nobody.get(&path).await.text("/event/status") == "sold_out" };
-    testkit::eventually(std::time::Duration::from_millis(1_100), is_sold_out).await;
+    testkit::eventually(crate::line::SOON, is_sold_out).await;
     reserve(&house.app.as_user(), event, &seats).await.assert_problem(409, "seat_taken");
 }
 

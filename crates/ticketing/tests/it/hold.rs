@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 use ticketing::seat::expiry::{Swept, sweep};
 
-use crate::house::{House, RESERVE, reserve, wish};
+use crate::house::{House, RESERVE, insistently, reserve, wish};
 
 const BUYERS: usize = 50;
 
@@ -16,7 +16,9 @@ async fn two_buyers_race_for_one_seat_and_one_wins() {
     let (event, seats) = house.seated_event(1).await;
     let buyers: Vec<_> =
         (0..BUYERS).map(|n| if n % 2 == 0 { house.app.as_user() } else { replica.as_user() }).collect();
-    let answers = join_all(buyers.iter().map(|buyer| reserve(buyer, event, &seats))).await;
+    let answers =
+        join_all(buyers.iter().map(async |buyer| insistently(async || reserve(buyer, event, &seats).await).await))
+            .await;
     let (won, lost): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 201);
     assert_eq!(won.len(), 1);
     for answer in lost {
@@ -37,7 +39,7 @@ async fn overlapping_choices_are_all_or_nothing_and_nobody_waits_for_ever() {
         // Four seats, named in a different order each time, overlapping with most of the others.
         let mut choice: Vec<_> = (0..4).map(|step| seats[(n * 5 + step * 3) % seats.len()]).collect();
         choice.rotate_left(n % 4);
-        async move { reserve(&buyer, event, &choice).await }
+        async move { insistently(async || reserve(&buyer, event, &choice).await).await }
     });
     let answers = join_all(attempts).await;
     let mut won = 0;
@@ -196,7 +198,7 @@ async fn buyers_and_sweepers_on_the_same_expired_holds_never_deadlock() {
         let buys = join_all((0..30).map(|n| {
             let buyer = if n % 2 == 0 { house.app.as_user() } else { replica.as_user() };
             let choice: Vec<_> = (0..4).map(|step| seats[(n * 7 + step * 11) % seats.len()]).collect();
-            async move { reserve(&buyer, event, &choice).await }
+            async move { insistently(async || reserve(&buyer, event, &choice).await).await }
         }));
         let (swept, bought) = tokio::join!(sweeps, buys);
         swept.into_iter().collect::<Outcome<Vec<_>>>().unwrap();

@@ -53,6 +53,18 @@ pub(crate) async fn stage() -> Stage {
     Stage::new(Service::Ticketing, MIGRATIONS).await
 }
 
+/// Asks again, with the same key, while the service is too busy to say.
+pub(crate) async fn insistently(ask: impl AsyncFn() -> Answer) -> Answer {
+    for _ in 0..100 {
+        let answer = ask().await;
+        if answer.status != 503 {
+            return answer;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    ask().await
+}
+
 impl House {
     /// Opens a service whose sweeper never comes round, so that only buyers move seats.
     pub(crate) async fn open() -> Self {

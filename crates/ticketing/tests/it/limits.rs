@@ -4,7 +4,7 @@ use domain::principal::{Principal, Role};
 use futures_util::future::join_all;
 use serde_json::Value;
 
-use crate::house::{House, ON_SALE, ORDER, order, reserve};
+use crate::house::{House, ON_SALE, ORDER, insistently, order, reserve};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tickets_and_seats_count_together() {
@@ -40,11 +40,11 @@ async fn one_person_on_many_devices_gets_no_more_than_the_limit() {
     let twin = replica.as_principal(Principal { user_id, login_id, role: Role::User });
     let orders = join_all((0..40).map(|n| {
         let buyer = if n % 2 == 0 { &kim } else { &twin };
-        async move { order(buyer, event, &[(kind, 1)]).await }
+        async move { insistently(async || order(buyer, event, &[(kind, 1)]).await).await }
     }));
     let holds = join_all((0..20).map(|n| {
         let (buyer, seats) = (if n % 2 == 0 { &kim } else { &twin }, &seats[n..=n]);
-        async move { reserve(buyer, event, seats).await }
+        async move { insistently(async || reserve(buyer, event, seats).await).await }
     }));
     let (ordered, held) = tokio::join!(orders, holds);
     let mut won = 0;
@@ -85,7 +85,9 @@ async fn one_over_the_limit_does_not_hold_up_the_others_of_a_batch() {
         order(buyer, event, &[(kind, 10)]).await.assert_status(201);
     }
     let fresh: Vec<_> = (0..50).map(|_| house.app.as_user()).collect();
-    let answers = join_all(fresh.iter().chain(&full).map(async |buyer| order(buyer, event, &[(kind, 1)]).await)).await;
+    let buying = fresh.iter().chain(&full);
+    let buying = buying.map(async |buyer| insistently(async || order(buyer, event, &[(kind, 1)]).await).await);
+    let answers = join_all(buying).await;
     for (n, answer) in answers.into_iter().enumerate() {
         if n < 50 {
             answer.assert_status(201);

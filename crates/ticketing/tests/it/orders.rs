@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use testkit::Answer;
 use uuid::Uuid;
 
-use crate::house::{House, ON_SALE, ORDER, basket, id, order, reserve};
+use crate::house::{House, ON_SALE, ORDER, basket, id, insistently, order, reserve};
 
 const RESERVATIONS: &str = "SELECT count(*) AS number FROM reservations";
 
@@ -113,7 +113,7 @@ async fn fifty_identical_orders_over_two_replicas_reserve_once() {
     let key = [("idempotency-key", "k-1")];
     let answers = join_all((0..50).map(|n| {
         let buyer = if n % 2 == 0 { &buyer } else { &twin };
-        buyer.post_with(ORDER, basket(event, &[(kind, 2)]), &key)
+        insistently(async || buyer.post_with(ORDER, basket(event, &[(kind, 2)]), &key).await)
     }))
     .await;
     let first = answers[0].clone().assert_status(201);

@@ -11,6 +11,7 @@ use testkit::{
 
 use crate::{
     house::reserve,
+    line::SOON,
     payments::{CONFIRM, Consent, PREPARE, Shop, assert_money, process_wish},
 };
 
@@ -65,7 +66,7 @@ async fn money_that_did_not_come_is_asked_for_again_while_the_hold_lasts() {
         Fault::Error(409, "IDEMPOTENT_REQUEST_PROCESSING"),
         Fault::Error(401, "UNAUTHORIZED_KEY"),
         Fault::Error(429, "TOO_MANY_REQUESTS"),
-        Fault::Slow(Duration::from_secs(2)),
+        Fault::Slow(Duration::from_secs(5)),
     ] {
         let shop = Shop::reconciled(1).await;
         let (status, code) = confirm_under(&shop, fault).await;
@@ -212,14 +213,14 @@ async fn a_replica_that_dies_with_the_providers_answer_is_survived_by_the_other(
         let buyer = buyer.clone();
         async move { buyer.post(CONFIRM, body).await }
     };
-    shop.toss.next(Endpoint::Confirm, Fault::Slow(Duration::from_millis(200)));
+    shop.toss.next(Endpoint::Confirm, Fault::Held);
     let kill = async {
-        testkit::eventually(Duration::from_secs(5), || async { status(&shop, "authorising").await == 1 }).await;
+        is_asked(&shop).await;
         holder.batch_execute("BEGIN; SELECT FROM reservations FOR UPDATE").await.unwrap();
-        testkit::eventually(Duration::from_secs(5), || async {
-            shop.toss.booked(&consent.payment_key).status == "DONE"
-        })
-        .await;
+        shop.toss.let_go();
+        let waits = "SELECT count(*) AS number FROM pg_stat_activity WHERE datname = current_database() \
+                     AND wait_event_type = 'Lock'";
+        testkit::eventually(SOON, || async { shop.house.number(waits).await > 0 }).await;
         // As SIGKILL would: its connections end, and nothing of it goes on.
         shop.house
             .sql(
@@ -239,11 +240,18 @@ async fn a_replica_that_dies_with_the_providers_answer_is_survived_by_the_other(
     assert_eq!((confirmed(&shop).await, shop.toss.calls(Endpoint::Confirm)), (1, 1));
 }
 
+/// Waits until the provider was asked for the money: it has it then, and has not answered yet.
+async fn is_asked(shop: &Shop) {
+    testkit::eventually(SOON, || async { shop.toss.calls(Endpoint::Confirm) == 1 }).await;
+}
+
 /// Sends a confirmation and goes away before it is answered.
-async fn confirm_and_leave(buyer: &TestClient, consent: &Consent) {
+async fn confirm_and_leave(shop: &Shop, buyer: &TestClient, consent: &Consent) {
     let request = buyer.request(reqwest::Method::POST, CONFIRM).json(&consent.body());
-    let left = request.timeout(Duration::from_millis(100)).send().await;
-    assert!(left.is_err(), "the buyer was answered");
+    tokio::select! {
+        _ = request.send() => panic!("the buyer was answered"),
+        () = is_asked(shop) => {}
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -251,20 +259,22 @@ async fn a_buyer_who_goes_away_still_gets_what_they_paid_for() {
     let shop = Shop::open(1).await;
     let buyer = shop.house.app.as_user();
     let consent = shop.consent(&buyer, &shop.seats).await;
-    shop.toss.next(Endpoint::Confirm, Fault::Late(Duration::from_millis(300)));
-    confirm_and_leave(&buyer, &consent).await;
+    shop.toss.next(Endpoint::Confirm, Fault::Held);
+    confirm_and_leave(&shop, &buyer, &consent).await;
+    shop.toss.let_go();
     // Without a reconciler: the request itself is carried out to its end.
-    testkit::eventually(Duration::from_secs(5), || async { confirmed(&shop).await == 1 }).await;
+    testkit::eventually(SOON, || async { confirmed(&shop).await == 1 }).await;
     buyer.post(CONFIRM, consent.body()).await.assert_status(200);
     shop.assert_money().await;
 }
 
-/// Confirms slowly, and meanwhile lets something happen to the reservation.
+/// Confirms, and lets something happen to the reservation before the provider answers.
 async fn meanwhile(shop: &Shop, buyer: &TestClient, consent: &Consent, happens: impl Future<Output = ()>) -> u16 {
-    shop.toss.next(Endpoint::Confirm, Fault::Late(Duration::from_millis(300)));
+    shop.toss.next(Endpoint::Confirm, Fault::Held);
     let happening = async {
-        testkit::eventually(Duration::from_secs(5), || async { status(shop, "authorising").await == 1 }).await;
+        is_asked(shop).await;
         happens.await;
+        shop.toss.let_go();
     };
     let (answer, ()) = tokio::join!(buyer.post(CONFIRM, consent.body()), happening);
     answer.status

@@ -68,7 +68,7 @@ async fn in_the_last_moment_of_a_hold_either_the_buyer_or_the_rival_has_the_seat
         let (buyer, rival) = (house.app.as_user(), house.app.as_user());
         let reserved = reserve(&buyer, event, seat).await.assert_status(201);
         let reservation: ReservationId = id(&reserved.json["reservation"]["id"]);
-        let left = (round % 24) * 3;
+        let left = (round % 24) * (round % 24);
         house
             .sql(&format!(
                 "WITH t AS MATERIALIZED (SELECT clock_timestamp() + interval '{left} milliseconds' AS at), \
@@ -91,7 +91,7 @@ async fn in_the_last_moment_of_a_hold_either_the_buyer_or_the_rival_has_the_seat
         }
         if round % 12 == 11 {
             let unsettled = "SELECT count(*) AS number FROM payments WHERE next_try_at IS NOT NULL";
-            testkit::eventually(Duration::from_secs(5), || async { house.number(unsettled).await == 0 }).await;
+            testkit::eventually(Duration::from_secs(20), || async { house.number(unsettled).await == 0 }).await;
             assert_money(&house).await;
         }
     }

@@ -31,7 +31,8 @@ pub(crate) fn config(toss: Option<&TossServer>) -> PaymentConfig {
         toss_secret_key: toss.map(|_| SecretString::from(SECRET_KEY)),
         toss_client_key: toss.map(|_| CLIENT_KEY.to_owned()),
         toss_base_url: address.parse().unwrap(),
-        toss_timeout_ms: 500,
+        // Long enough for a busy machine, and short enough for a test that waits for it.
+        toss_timeout_ms: 2_000,
         payment_sweep_ms: 3_600_000,
     }
 }
@@ -106,7 +107,7 @@ impl Shop {
         let unsettled = "SELECT (SELECT count(*) FROM payments WHERE next_try_at IS NOT NULL) \
                          + (SELECT count(*) FROM payment_webhooks WHERE done_at IS NULL) \
                          + (SELECT count(*) FROM outbox WHERE topic = 'refund') AS number";
-        testkit::eventually(Duration::from_secs(15), || async {
+        testkit::eventually(Duration::from_secs(40), || async {
             self.let_leases_end().await;
             self.house.number(unsettled).await == 0
         })
@@ -120,7 +121,7 @@ impl Shop {
                 "UPDATE payments SET next_try_at = clock_timestamp() - interval '1 second' \
                  WHERE next_try_at > clock_timestamp() AND \
                  next_try_at NOT BETWEEN clock_timestamp() + interval '5 seconds' \
-                 AND clock_timestamp() + interval '6.6 seconds'; \
+                 AND clock_timestamp() + interval '11.1 seconds'; \
                  UPDATE payment_webhooks SET next_try_at = clock_timestamp() - interval '1 second' WHERE done_at IS NULL; \
                  UPDATE outbox SET due_at = clock_timestamp() - interval '1 second' WHERE topic = 'refund'",
             )

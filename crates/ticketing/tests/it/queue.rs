@@ -114,7 +114,7 @@ async fn who_is_silent_for_too_long_loses_the_place_and_who_is_heard_of_does_not
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_does_not_notice_gives_way_and_may_come_back_once() {
-    let house = House::with(|config| config.queue.queue_claim_ttl = Duration::from_millis(300)).await;
+    let house = House::with(|config| config.queue.queue_claim_ttl = Duration::from_secs(2)).await;
     let event = waited_for(&house, "auto", 1).await;
     let (kim, lee, park) = (house.app.as_user(), house.app.as_user(), house.app.as_user());
     for person in [&kim, &lee, &park] {
@@ -212,13 +212,13 @@ async fn an_event_that_is_cancelled_sends_everybody_away() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_comes_in_before_the_sale_and_the_first_come_first_then() {
     let house = House::open().await;
-    let event = house.event("곧 시작", ["2 seconds", "1 day", "2 days"]).await;
+    let event = house.event("곧 시작", ["6 seconds", "1 day", "2 days"]).await;
     let (kim, lee) = (house.app.as_user(), house.app.as_user());
     let early = check(&kim, event).await.assert_status(200).json;
     assert_eq!((&early["position"], &early["estimate"]["reason"]), (&json!(1), &json!("not_open_yet")));
     assert!(early["estimatedWait"].as_i64().unwrap() >= 1 && early["estimate"]["message"].is_string());
     assert_eq!(check(&lee, event).await.json["position"], 2);
-    comes_in(&kim, event, SOON).await;
+    comes_in(&kim, event, 2 * SOON).await;
     comes_in(&lee, event, SOON).await;
 }
 
@@ -320,7 +320,10 @@ async fn a_room_is_run_by_its_organizer_or_an_admin() {
     for person in &people {
         assert_eq!(status(person, event).await["status"], "not_in_queue");
     }
-    assert!(notices(&house.stage.redis()).await.contains(&Notice::QueueCleared { event_id: event }));
+    // Whoever tells Redis first tells everybody, which may be a report of this replica.
+    let redis = house.stage.redis();
+    testkit::eventually(SOON, || async { notices(&redis).await.contains(&Notice::QueueCleared { event_id: event }) })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

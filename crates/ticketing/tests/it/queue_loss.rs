@@ -1,16 +1,16 @@
 //! Redis loses everything, dies, or cannot be reached.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chassis::redis::{Redis, RedisConfig};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use testkit::{Answer, fault_proxy::FaultProxy};
+use testkit::fault_proxy::FaultProxy;
 use ticketing::config::TicketingConfig;
 
 use crate::{
     house::{House, reserve},
-    line::{OwnRedis, SOON, ask, check, check_with, comes_in, leave, organizer, path, status, waited_for},
+    line::{OwnRedis, SOON, ask, check, check_with, comes_in, in_the_end, leave, organizer, path, status, waited_for},
 };
 
 /// Waits until it is written down how many wait.
@@ -19,18 +19,6 @@ async fn written_down(house: &House, waiting: i64) {
         house.number("SELECT waiting AS number FROM waiting_rooms").await == waiting
     })
     .await;
-}
-
-/// Asks until there is an answer: a service may still hold connections to the Redis that is gone, and whoever hears 503
-/// asks again.
-async fn in_the_end(ask: impl AsyncFn() -> Answer) -> Value {
-    let until = Instant::now() + SOON;
-    loop {
-        let answer = ask().await;
-        if answer.status != 503 || Instant::now() > until {
-            return answer.assert_status(200).json;
-        }
-    }
 }
 
 fn ticket(answer: &Value) -> String {
@@ -44,7 +32,7 @@ async fn after_a_loss_survivors_keep_their_order_and_newcomers_are_behind_them()
     let serve = |config: &mut TicketingConfig| {
         redis.serve(config);
         // All have come back within this, also on a machine that does other things meanwhile.
-        config.queue.queue_recovery = Duration::from_secs(2);
+        config.queue.queue_recovery = Duration::from_secs(5);
     };
     let house = House::with(serve).await;
     let replica = house.replica_with(serve);
@@ -79,7 +67,7 @@ async fn after_a_loss_survivors_keep_their_order_and_newcomers_are_behind_them()
         }
         // Those who were inside are so again; the others wait as before, and newcomers behind all of them.
         for person in &people[..2] {
-            comes_in(person, event, SOON).await;
+            comes_in(person, event, 2 * SOON).await;
         }
         for (n, person) in people.iter().enumerate().skip(2) {
             assert_eq!(check(person, event).await.json["position"], n - 1, "round {round}, {n}");
@@ -98,7 +86,12 @@ async fn after_a_loss_survivors_keep_their_order_and_newcomers_are_behind_them()
 async fn tickets_of_a_room_that_was_emptied_bring_nobody_back() {
     let mut redis = OwnRedis::start(uuid::Uuid::from_u128(2));
     redis.answers().await;
-    let house = House::with(|config| redis.serve(config)).await;
+    let house = House::with(|config| {
+        redis.serve(config);
+        // Nobody is let in before the end of the test.
+        config.queue.queue_recovery = Duration::from_mins(1);
+    })
+    .await;
     let event = waited_for(&house, "auto", 1).await;
     let (kim, lee, park) = (house.app.as_user(), house.app.as_user(), house.app.as_user());
     check(&kim, event).await.assert_status(200);

@@ -21,7 +21,7 @@ use testkit::TestClient;
 use ticketing::seat::expiry::sweep;
 use uuid::Uuid;
 
-use crate::house::{House, RESERVE, id, reserve, wish};
+use crate::house::{House, RESERVE, id, insistently, reserve, wish};
 
 /// What one person may have of an event.
 const MOST: i32 = 8;
@@ -269,9 +269,12 @@ async fn one_person_who_asks_many_times_at_once_gets_no_more_than_the_limit() {
     let (event, seats) = house.seated_event(40).await;
     let kim = house.app.as_user();
     let others: Vec<_> = (0..20).map(|_| house.app.as_user()).collect();
-    let mine = join_all(seats[..20].chunks(4).map(|choice| reserve(&kim, event, choice)));
-    let theirs =
-        join_all(others.iter().zip(&seats[20..]).map(async |(buyer, seat)| reserve(buyer, event, &[*seat]).await));
+    let mine = join_all(
+        seats[..20].chunks(4).map(async |choice| insistently(async || reserve(&kim, event, choice).await).await),
+    );
+    let theirs = others.iter().zip(&seats[20..]);
+    let theirs = theirs.map(async |(buyer, seat)| insistently(async || reserve(buyer, event, &[*seat]).await).await);
+    let theirs = join_all(theirs);
     let (mine, theirs) = tokio::join!(mine, theirs);
     let (won, lost): (Vec<_>, Vec<_>) = mine.into_iter().partition(|answer| answer.status == 201);
     assert_eq!((won.len(), lost.len()), (2, 3));
@@ -357,10 +360,16 @@ async fn one_who_holds_the_row_of_a_seat_stops_nobody_else() {
     rival.batch_execute(&format!("BEGIN; SELECT FROM seats WHERE id = '{}' FOR UPDATE", seats[20])).await.unwrap();
     let buyers: Vec<_> = (0..20).map(|_| house.app.as_user()).collect();
     let answers = join_all(buyers.iter().enumerate().map(|(n, buyer)| {
-        let seat = if n % 2 == 0 { seats[20] } else { seats[n] };
-        async move { reserve(buyer, event, &[seat]).await }
+        let seats = &seats;
+        async move {
+            if n % 2 == 0 {
+                return reserve(buyer, event, &[seats[20]]).await;
+            }
+            // Those who come together may have to ask again, and get what they want while the other row is still held.
+            insistently(async || reserve(buyer, event, &[seats[n]]).await).await
+        }
     }));
-    let answers = tokio::time::timeout(Duration::from_secs(8), answers).await.unwrap();
+    let answers = tokio::time::timeout(Duration::from_secs(30), answers).await.unwrap();
     for (n, answer) in answers.into_iter().enumerate() {
         if n % 2 == 0 {
             let answer = answer.assert_problem(503, "unavailable");
@@ -405,9 +414,9 @@ async fn a_rush_for_seats_travels_together() {
     let (event, seats) = house.seated_event(80).await;
     let transactions = "SELECT count(DISTINCT xmin::text)::bigint AS number FROM reservations";
     let buyers: Vec<_> = (0..80).map(|_| house.app.as_user()).collect();
-    for answer in
-        join_all(buyers.iter().zip(&seats).map(async |(buyer, seat)| reserve(buyer, event, &[*seat]).await)).await
-    {
+    let buying = buyers.iter().zip(&seats);
+    let buying = buying.map(async |(buyer, seat)| insistently(async || reserve(buyer, event, &[*seat]).await).await);
+    for answer in join_all(buying).await {
         answer.assert_status(201);
     }
     let transactions = house.number(transactions).await;

@@ -21,7 +21,7 @@ async fn a_code_of_another_authors_provider_logs_somebody_in() {
         Ok(provider) => provider,
         Err(reason) => return println!("skipped: {reason}"),
     };
-    let http = chassis::client::plain_http_client().unwrap();
+    let http = testkit::http_client();
     let discovery = format!("{}/.well-known/openid-configuration", provider.issuer());
     let discovery: Value = http.get(discovery).send().await.unwrap().json().await.unwrap();
     let url = |key: &str| discovery[key].as_str().unwrap().parse::<Url>().unwrap();

@@ -20,8 +20,8 @@ const SILENT: usize = 2_000;
 const SLOW: usize = 60;
 /// Connections that listen, a byte a second.
 const READERS: usize = 10;
-/// Five seconds for a head or the beginning of a body, and some for two busy cores.
-const LET_GO_WITHIN: Duration = Duration::from_secs(9);
+/// Five seconds for a head or the beginning of a body, and much more for two busy cores: who is not let go stays for good.
+const LET_GO_WITHIN: Duration = Duration::from_secs(30);
 /// Thirty seconds without anything taken, and much more for two busy cores: what is left over is a minute of patience.
 const READER_LET_GO_WITHIN: Duration = Duration::from_secs(90);
 /// Other people, who ask without a pause.

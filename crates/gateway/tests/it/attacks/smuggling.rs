@@ -35,7 +35,7 @@ async fn say(stage: &Stage, bytes: &[u8]) -> String {
     _ = stream.write_all(bytes).await;
     let mut answers = Vec::new();
     let reading = stream.read_to_end(&mut answers);
-    _ = tokio::time::timeout(std::time::Duration::from_millis(700), reading).await;
+    _ = tokio::time::timeout(std::time::Duration::from_secs(5), reading).await;
     String::from_utf8_lossy(&answers).into_owned()
 }
 
