@@ -12,3 +12,4 @@ mod limits;
 mod outbox;
 mod pool;
 mod schema;
+mod upgrades;
