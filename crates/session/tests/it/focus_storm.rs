@@ -52,7 +52,7 @@ async fn ten_thousand_are_completed_once_each_whatever_dies_meanwhile() {
     let keep = "SET idle_in_transaction_session_timeout = 0; BEGIN; \
                 SELECT FROM focus_sessions WHERE status = 'started' LIMIT 1 FOR UPDATE";
     last.batch_execute(keep).await.unwrap();
-    eventually(Duration::from_secs(60), || async { completed(&pg).await > 500 }).await;
+    eventually(Duration::from_mins(1), || async { completed(&pg).await > 500 }).await;
     first.kill();
     flush_redis(&stage).await;
     proxy.reset();
@@ -64,11 +64,11 @@ async fn ten_thousand_are_completed_once_each_whatever_dies_meanwhile() {
     last.batch_execute("COMMIT").await.unwrap();
     drop(last);
     proxy.heal();
-    eventually(Duration::from_secs(60), || async { completed(&pg).await > before }).await;
+    eventually(Duration::from_mins(1), || async { completed(&pg).await > before }).await;
     // And once more, when they have just come back.
     flush_redis(&stage).await;
     pg.conn().await.unwrap().batch_execute(cut).await.unwrap();
-    eventually(Duration::from_secs(60), || async { completed(&pg).await == SESSIONS }).await;
+    eventually(Duration::from_mins(1), || async { completed(&pg).await == SESSIONS }).await;
 
     let once = "SELECT count(*) FROM focus_sessions JOIN fired ON fired.session_id = id WHERE version = 2 \
                 AND ended_at = fired.due_at AND accumulated_ms = 60000";
