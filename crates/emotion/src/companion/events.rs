@@ -5,6 +5,8 @@
 
 use std::{mem, time::Duration};
 
+use bytes::Bytes;
+use futures_util::{StreamExt, stream::BoxStream};
 use reqwest::Response;
 use tokio::time::timeout;
 
@@ -20,14 +22,14 @@ const GOODBYE: Duration = Duration::from_millis(20);
 
 /// The events of one response.
 pub(super) struct Events {
-    response: Response,
+    body: BoxStream<'static, reqwest::Result<Bytes>>,
     lines: Lines,
 }
 
 impl Events {
-    /// Reads the body of `response`.
+    /// Reads the body of `response`. Its head is let go of: as long as it is there, so is the buffer it was read into.
     pub(super) fn new(response: Response) -> Self {
-        Self { response, lines: Lines::default() }
+        Self { body: response.bytes_stream().boxed(), lines: Lines::default() }
     }
 
     /// Waits for the data of the next event; nothing after the last one.
@@ -35,13 +37,14 @@ impl Events {
         loop {
             if let Some(data) = self.lines.event() {
                 if data == DONE {
-                    drop(timeout(GOODBYE, async { while let Ok(Some(_)) = self.response.chunk().await {} }).await);
+                    drop(timeout(GOODBYE, async { while let Some(Ok(_)) = self.body.next().await {} }).await);
                     return Ok(None);
                 }
                 return Ok(Some(data));
             }
-            match self.response.chunk().await.map_err(|error| Failure::of(&error))? {
-                Some(bytes) => self.lines.take(&bytes)?,
+            match self.body.next().await {
+                Some(Ok(bytes)) => self.lines.take(&bytes)?,
+                Some(Err(error)) => return Err(Failure::of(&error)),
                 None => return Ok(None),
             }
         }
