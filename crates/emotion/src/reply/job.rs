@@ -106,7 +106,7 @@ pub(super) async fn run(app: App, draft: Draft, begun: oneshot::Sender<Outcome<S
         None => End::Interrupted,
     };
     if turn_budget.is_some() {
-        facts.reply_tokens = u32::try_from(context::count(live.progress.borrow().text())).ok();
+        facts.reply_tokens = u32::try_from(context::count(&live.progress.borrow().written().text())).ok();
     }
     // There are many of these, most of their time in `write`: what else they do is put aside until they do it.
     let end = Box::pin(keep::whole(&app, &live, end, &facts)).await;
@@ -126,7 +126,7 @@ pub(super) async fn run(app: App, draft: Draft, begun: oneshot::Sender<Outcome<S
 
 fn report(live: &Live, end: End, started: Instant) {
     metrics::counter!("emotion_replies_total", "end" => end.status().name()).increment(1);
-    let bytes = live.progress.borrow().text().len();
+    let bytes = live.progress.borrow().written().bytes();
     let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(step_id = %live.step.id, bytes, took_ms, end = end.status().name(), "reply ended");
 }
@@ -243,7 +243,7 @@ fn flush(app: &App, live: &Live, watch: &mut OutputWatch) {
 
 /// Adds a text; returns whether there is room for more.
 fn push(app: &App, live: &Live, text: &str) -> bool {
-    let room = REPLY_MAX.saturating_sub(live.progress.borrow().text().len());
+    let room = REPLY_MAX.saturating_sub(live.progress.borrow().written().bytes());
     let fitting = text.get(..text.floor_char_boundary(room)).unwrap_or_default();
     if !fitting.is_empty() {
         live.progress.send_modify(|progress| progress.push(fitting));

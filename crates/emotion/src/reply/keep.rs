@@ -15,8 +15,8 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Longest that a checkpoint waits for the database: all replies wait together, so that their leases last.
 const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(3);
-/// Replies of one statement.
-const TOGETHER: usize = 64;
+/// Replies of one statement: each is copied, sealed and encoded for it, so more would cost memory and save little.
+const TOGETHER: usize = 32;
 /// How long a finished reply waits for a database that is away, and how often it tries.
 const KEEP_PATIENCE: Duration = Duration::from_secs(20);
 const KEEP_EVERY: Duration = Duration::from_millis(500);
@@ -24,7 +24,7 @@ const KEEP_EVERY: Duration = Duration::from_millis(500);
 /// Returns the text so far and where its pieces end.
 fn so_far(live: &Live) -> (String, Vec<u32>) {
     let progress = live.progress.borrow();
-    (progress.text().to_owned(), progress.ends().to_vec())
+    (progress.written().text(), progress.written().ends())
 }
 
 /// Starts the loop that keeps what there is of the replies that are written here, some of them in one statement: a

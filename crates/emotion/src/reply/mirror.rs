@@ -106,7 +106,7 @@ fn arc_step(number: u8) -> Option<domain::arc::Step> {
 
 fn finished(kept: KeptReply, end: End) -> Progress {
     let about = about(&kept);
-    Progress::kept(kept.step.gpt_response, kept.ends, end, about)
+    Progress::kept(&kept.step.gpt_response, kept.ends, end, about)
 }
 
 /// Lets a mirror grow until its reply is over, or nobody looks.

@@ -19,6 +19,7 @@ mod opening;
 mod progress;
 mod recollection;
 mod relay;
+mod written;
 
 use std::{sync::Arc, time::Duration};
 

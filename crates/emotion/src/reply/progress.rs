@@ -1,4 +1,4 @@
-//! A reply while it grows: one text and where its pieces end, read by any number of viewers at their own pace.
+//! A reply while it grows, read by any number of viewers at their own pace.
 
 use std::sync::Arc;
 
@@ -7,6 +7,8 @@ use domain::{companion::StepStatus, ids::StepId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::watch;
+
+use super::written::Written;
 
 /// How a reply ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,9 +94,7 @@ pub enum Event {
 /// What was written so far.
 #[derive(Default)]
 pub(super) struct Progress {
-    text: String,
-    /// Where each piece ends in `text`, bytes.
-    ends: Vec<u32>,
+    written: Written,
     end: Option<End>,
     about: Arc<About>,
     /// Whether it is written here, and so known to its last piece.
@@ -113,28 +113,28 @@ impl Progress {
     }
 
     /// Puts a reply together from what was kept of it. Of one whose pieces are not known the text is one piece.
-    pub(super) fn kept(text: String, ends: Option<Vec<u32>>, end: End, about: About) -> Self {
+    pub(super) fn kept(text: &str, ends: Option<Vec<u32>>, end: End, about: About) -> Self {
         let whole = u32::try_from(text.len()).unwrap_or(u32::MAX);
         let fits = |ends: &Vec<u32>| {
             ends.is_sorted() && ends.iter().all(|end| text.is_char_boundary(size(*end))) && ends.last() == Some(&whole)
         };
         let ends = ends.filter(fits).unwrap_or_else(|| if text.is_empty() { Vec::new() } else { vec![whole] });
-        Self { text, ends, end: Some(end), about: Arc::new(about), is_own: false }
+        let (mut written, mut start) = (Written::default(), 0);
+        for end in ends.into_iter().map(size) {
+            written.push(text.get(start..end).unwrap_or_default());
+            start = end;
+        }
+        Self { written, end: Some(end), about: Arc::new(about), is_own: false }
     }
 
-    /// Returns the text so far.
-    pub(super) fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// Returns where the pieces end, bytes.
-    pub(super) fn ends(&self) -> &[u32] {
-        &self.ends
+    /// Returns what was written so far.
+    pub(super) const fn written(&self) -> &Written {
+        &self.written
     }
 
     /// Returns how many pieces there are so far.
     pub(super) fn pieces(&self) -> u32 {
-        u32::try_from(self.ends.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.written.pieces()).unwrap_or(u32::MAX)
     }
 
     /// Returns the pieces after the first `seen` ones.
@@ -144,8 +144,7 @@ impl Progress {
 
     /// Adds a piece.
     pub(super) fn push(&mut self, piece: &str) {
-        self.text.push_str(piece);
-        self.ends.push(u32::try_from(self.text.len()).unwrap_or(u32::MAX));
+        self.written.push(piece);
     }
 
     /// Changes what is known beside the text.
@@ -176,10 +175,7 @@ impl Progress {
     }
 
     fn piece(&self, index: u32) -> Option<&str> {
-        let index = size(index);
-        let end = *self.ends.get(index)?;
-        let start = index.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or_default();
-        self.text.get(size(start)..size(end))
+        self.written.piece(size(index))
     }
 }
 
@@ -300,13 +296,13 @@ mod tests {
     #[tokio::test]
     async fn a_kept_reply_is_read_again_from_any_place() {
         let kept = |seen| {
-            let progress = Progress::kept("하나 둘".to_owned(), Some(vec![7, 10]), End::Stopped, About::default());
+            let progress = Progress::kept("하나 둘", Some(vec![7, 10]), End::Stopped, About::default());
             Reply::new(begun(), watch::channel(progress).1, seen)
         };
         let mut reply = kept(1);
         assert!(reply.next().await == piece(2, "둘") && reply.next().await == Event::Ended(End::Stopped));
         // Ends of another text: what was said is told all the same.
-        let progress = Progress::kept("하나".to_owned(), Some(vec![2, 6]), End::Complete, About::default());
+        let progress = Progress::kept("하나", Some(vec![2, 6]), End::Complete, About::default());
         let mut reply = Reply::new(begun(), watch::channel(progress).1, 0);
         assert!(reply.next().await == piece(1, "하나") && reply.next().await == Event::Ended(End::Complete));
     }
@@ -320,7 +316,7 @@ mod tests {
             }
             let cut = u32::from(cut) % (progress.pieces() + 1);
             let seen: String = pieces[..size(cut)].concat();
-            prop_assert_eq!(seen + &progress.after(cut).concat(), progress.text());
+            prop_assert_eq!(seen + &progress.after(cut).concat(), progress.written().text());
         }
     }
 }

@@ -113,13 +113,13 @@ impl Recollection {
         let (said, progress) = (&draft.message.user_input, live.progress.borrow());
         let kept = usize::try_from(context::TURNS_READ - 1).unwrap_or_default();
         let before = fresh.steps.get(..kept).unwrap_or(&fresh.steps);
-        let bytes = before.iter().map(length).sum::<usize>() + said.len() + progress.text().len();
+        let bytes = before.iter().map(length).sum::<usize>() + said.len() + progress.written().bytes();
         let room = app.replies.memory().room_for(bytes)?;
         let tokens = fresh.input_tokens.and_then(|tokens| usize::try_from(tokens).ok());
         let newest = Turn {
             name: draft.client_msg_id.clone(),
             said: said.clone(),
-            reply: progress.text().to_owned(),
+            reply: progress.written().text(),
             tokens: tokens.zip(facts.reply_tokens).and_then(|(of_it, of_reply)| {
                 usize::try_from(of_reply).ok().and_then(|of_reply| of_it.checked_add(of_reply))
             }),
