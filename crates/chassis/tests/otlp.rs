@@ -8,14 +8,10 @@ use std::{
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use chassis::{
-    clock::Clock,
-    config::{CommonConfig, Environment},
-    health::Health,
     lifecycle::Lifecycle,
-    server::{self, Serving},
+    server,
     telemetry::{self, LogFormat, TelemetryConfig},
 };
-use domain::locale::Locale;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_reaches_the_collector_in_its_callers_trace() {
@@ -62,20 +58,7 @@ const SPAN: u64 = 0x00f0_67aa_0ba9_02b7;
 
 /// Serves one request behind the edge, with a caller that has a trace.
 async fn ask_a_service() {
-    let lifecycle = Lifecycle::new();
-    let bound = server::bind(Serving {
-        http: testkit::stage::http_config(),
-        common: CommonConfig { environment: Environment::Development, locale: Locale::Ko },
-        port: 0,
-        lifecycle: lifecycle.clone(),
-        health: Health::new("test", "0", lifecycle.clone()),
-        clock: Clock::system(),
-        behind_gateway: true,
-        with_probes: true,
-        api: utoipa::openapi::OpenApi::default(),
-        routes: |_: &mut web::ServiceConfig| {},
-    })
-    .unwrap();
+    let bound = server::bind(testkit::stage::serving(Lifecycle::new(), |_: &mut web::ServiceConfig| {})).unwrap();
     let url = format!("http://{}/livez", bound.addr());
     #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
     tokio::spawn(bound.run());

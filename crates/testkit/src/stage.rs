@@ -5,9 +5,11 @@ use std::time::Duration;
 use chassis::{
     clock::Clock,
     config::{CommonConfig, Environment},
+    health::Health,
+    lifecycle::Lifecycle,
     pg::{Pg, PgConfig},
     redis::{Redis, RedisConfig},
-    server::{Bound, HttpConfig},
+    server::{Bound, HttpConfig, Serving},
     service::BaseConfig,
     telemetry::{LogFormat, TelemetryConfig},
     token::{Signer, SigningConfig, TrustConfig},
@@ -125,6 +127,22 @@ impl Stage {
     /// Returns Redis under the test's prefix.
     pub fn redis(&self) -> Redis {
         Redis::new(&self.redis_config()).expect("a pool on the test Redis")
+    }
+}
+
+/// Describes a server of these routes and nothing else, among processes of ours, with probes.
+pub fn serving<F>(lifecycle: Lifecycle, routes: F) -> Serving<F> {
+    Serving {
+        http: http_config(),
+        common: CommonConfig { environment: Environment::Development, locale: Locale::Ko },
+        port: 0,
+        lifecycle: lifecycle.clone(),
+        health: Health::new("test", "0", lifecycle),
+        clock: Clock::system(),
+        behind_gateway: true,
+        with_probes: true,
+        api: utoipa::openapi::OpenApi::default(),
+        routes,
     }
 }
 

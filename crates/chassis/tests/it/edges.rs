@@ -4,17 +4,14 @@ use std::{net::SocketAddr, time::Duration};
 
 use actix_web::web;
 use chassis::{
-    clock::Clock,
-    config::{CommonConfig, Environment},
-    health::Health,
     lifecycle::Lifecycle,
     problem::Outcome,
-    server::{self, HttpConfig, Serving},
+    server::{self, HttpConfig},
 };
-use domain::locale::Locale;
 use reqwest::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use testkit::stage::serving;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -48,27 +45,15 @@ async fn by_id(path: web::Path<u32>) -> String {
 /// Serves the routes above; the server ends with the test's runtime.
 fn serve(change: impl FnOnce(&mut HttpConfig)) -> (SocketAddr, Lifecycle) {
     let lifecycle = Lifecycle::new();
-    let mut http = testkit::stage::http_config();
-    change(&mut http);
-    let bound = server::bind(Serving {
-        http,
-        common: CommonConfig { environment: Environment::Development, locale: Locale::Ko },
-        port: 0,
-        lifecycle: lifecycle.clone(),
-        health: Health::new("test", "0", lifecycle.clone()),
-        clock: Clock::system(),
-        behind_gateway: true,
-        with_probes: true,
-        api: utoipa::openapi::OpenApi::default(),
-        routes: |cfg: &mut web::ServiceConfig| {
-            cfg.service(web::resource("/count").post(count))
-                .service(web::resource("/for-ever").get(sleep_for_ever))
-                .service(web::resource("/panic").get(panics))
-                .service(web::resource("/fail").get(fails))
-                .service(web::resource("/things/{id}").get(by_id));
-        },
-    })
-    .unwrap();
+    let mut serving = serving(lifecycle.clone(), |cfg: &mut web::ServiceConfig| {
+        cfg.service(web::resource("/count").post(count))
+            .service(web::resource("/for-ever").get(sleep_for_ever))
+            .service(web::resource("/panic").get(panics))
+            .service(web::resource("/fail").get(fails))
+            .service(web::resource("/things/{id}").get(by_id));
+    });
+    change(&mut serving.http);
+    let bound = server::bind(serving).unwrap();
     let addr = bound.addr();
     #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
     tokio::spawn(bound.run());

@@ -5,15 +5,13 @@ use std::{net::SocketAddr, time::Duration};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use chassis::{
-    clock::Clock,
-    config::{CommonConfig, Environment},
-    health::Health,
     lifecycle::Lifecycle,
     problem::{Outcome, Problem},
-    server::{self, Serving},
+    server,
 };
-use domain::{fault::common, locale::Locale};
+use domain::fault::common;
 use futures_util::{StreamExt, stream};
+use testkit::stage::serving;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -48,25 +46,13 @@ async fn decline(_request: HttpRequest) -> HttpResponse {
 }
 
 fn serve() -> (SocketAddr, actix_web::dev::ServerHandle) {
-    let lifecycle = Lifecycle::new();
-    let bound = server::bind(Serving {
-        http: testkit::stage::http_config(),
-        common: CommonConfig { environment: Environment::Development, locale: Locale::Ko },
-        port: 0,
-        lifecycle: lifecycle.clone(),
-        health: Health::new("test", "0", lifecycle),
-        clock: Clock::system(),
-        behind_gateway: true,
-        with_probes: true,
-        api: utoipa::openapi::OpenApi::default(),
-        routes: |cfg: &mut web::ServiceConfig| {
-            cfg.service(web::resource("/echo").get(echo))
-                .service(web::resource("/talk").get(talk))
-                .service(web::resource("/refuse").get(refuse))
-                .service(web::resource("/decline").get(decline));
-        },
-    })
-    .unwrap();
+    let routes = |cfg: &mut web::ServiceConfig| {
+        cfg.service(web::resource("/echo").get(echo))
+            .service(web::resource("/talk").get(talk))
+            .service(web::resource("/refuse").get(refuse))
+            .service(web::resource("/decline").get(decline));
+    };
+    let bound = server::bind(serving(Lifecycle::new(), routes)).unwrap();
     let (addr, handle) = (bound.addr(), bound.handle());
     #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
     tokio::spawn(bound.run());
