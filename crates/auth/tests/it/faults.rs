@@ -47,7 +47,7 @@ async fn a_database_that_swallows_everything_does_not_hang_a_request() {
     eventually(Duration::from_secs(20), || async { app.anonymous().post("/login", login.clone()).await.status == 200 })
         .await;
     proxy.half_open();
-    let answer = app.anonymous().post("/login", json!({ "email": "kim@example.com", "password": PASSWORD })).await;
+    let answer = app.anonymous().post("/login", login).await;
     assert!(matches!(answer.status, 503 | 504), "{}", answer.status);
     assert_eq!(answer.header("retry-after"), "1");
 }

@@ -1,6 +1,6 @@
 //! A running service with events to sell, and a look behind its back.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chassis::{peers::Urls, pg::Pg};
 use deadpool_redis::redis;
@@ -28,7 +28,7 @@ use ticketing::{
 };
 use uuid::Uuid;
 
-use crate::payments;
+use crate::{line::SOON, payments};
 
 /// Where seats are reserved.
 pub(crate) const RESERVE: &str = "/api/v1/seats/reserve";
@@ -53,16 +53,16 @@ pub(crate) async fn stage() -> Stage {
     Stage::new(Service::Ticketing, MIGRATIONS).await
 }
 
-/// Asks again, with the same key, while the service is too busy to say.
+/// Asks again while the answer is 503: a service may be too busy to say, or still hold connections to a Redis that is gone.
 pub(crate) async fn insistently(ask: impl AsyncFn() -> Answer) -> Answer {
-    for _ in 0..100 {
+    let until = Instant::now() + SOON;
+    loop {
         let answer = ask().await;
-        if answer.status != 503 {
+        if answer.status != 503 || Instant::now() > until {
             return answer;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    ask().await
 }
 
 impl House {

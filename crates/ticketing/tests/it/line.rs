@@ -3,7 +3,7 @@
 use std::{
     path::PathBuf,
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use chassis::redis::{Redis, RedisConfig};
@@ -19,7 +19,7 @@ use ticketing::{
     notice::{FIELD, Notice, STREAM},
 };
 
-use crate::house::{House, ON_SALE};
+use crate::house::{House, ON_SALE, insistently};
 
 /// How long something may take that happens within a second where nothing else runs; a busy machine gets some more.
 pub(crate) const SECOND: Duration = Duration::from_secs(4);
@@ -69,16 +69,9 @@ pub(crate) async fn leave(client: &TestClient, event: EventId) -> Answer {
     client.post(&path("leave", event), json!({})).await
 }
 
-/// Asks until there is an answer: a service may be held up, or still hold connections to a Redis that is gone, and whoever
-/// hears 503 asks again.
+/// Asks until there is an answer, which must be a good one.
 pub(crate) async fn in_the_end(ask: impl AsyncFn() -> Answer) -> Value {
-    let until = Instant::now() + SOON;
-    loop {
-        let answer = ask().await;
-        if answer.status != 503 || Instant::now() > until {
-            return answer.assert_status(200).json;
-        }
-    }
+    insistently(ask).await.assert_status(200).json
 }
 
 pub(crate) async fn run(client: &TestClient, event: EventId, settings: Value) -> Answer {
