@@ -238,6 +238,8 @@ async fn a_client_that_answers_no_ping_is_let_go() {
         say(&mut answering, "아직 여기 있어요").await;
         let end = hear(&mut answering).await.1;
         assert_eq!(end["done"], true, "{end}");
+        // As often as a ping comes: it is not asked how much can be said.
+        tokio::time::sleep(patience.ping_every).await;
     }
 }
 
