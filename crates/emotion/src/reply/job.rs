@@ -157,7 +157,8 @@ fn appear(app: &App, draft: &Draft, opening: &Opening, fresh: &Fresh) -> Arc<Liv
 
 /// Tells the other replicas, without waiting for it.
 fn announce(app: &App, live: &Live) {
-    let notice = Notice::Begun { step: live.step.id, conversation: live.conversation, owner: live.owner };
+    let writer = Some(app.replies.replica());
+    let notice = Notice::Begun { step: live.step.id, conversation: live.conversation, owner: live.owner, writer };
     let redis = app.ground.redis.clone();
     app.ground.lifecycle.spawn("reply_notice", async move {
         drop(timeout(redis.patience(REDIS_PATIENCE), notices::send(&redis, notice)).await);

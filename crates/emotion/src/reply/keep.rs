@@ -105,6 +105,7 @@ async fn try_to_keep(app: &App, live: &Live, end: End, facts: &Facts) -> Outcome
     let reply = running::Progress { text: &text, ends: &ends };
     let signed = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
     let finish = facts.finish.as_ref();
+    let about = Arc::clone(live.progress.borrow().known());
     let ended = running::Ended {
         provider: facts.answerer.as_ref().map(|by| by.provider),
         model: facts.answerer.as_ref().and_then(|by| by.model.as_deref()),
@@ -112,15 +113,12 @@ async fn try_to_keep(app: &App, live: &Live, end: End, facts: &Facts) -> Outcome
         prompt_tokens: finish.and_then(|finish| finish.prompt_tokens).map(signed),
         completion_tokens: finish.and_then(|finish| finish.completion_tokens).map(signed),
         reply_tokens: facts.reply_tokens.map(signed),
+        emotion: about.emotion.as_ref(),
         ttft_ms: facts.ttft_ms.map(signed),
         ..running::Ended::new(reply, end.status(), app.ground.clock.now())
     };
     if !running::finish(&mut conn, &live.vault, (id, live.step.attempt), ended).await? {
         return Ok(false);
-    }
-    let emotion = live.progress.borrow().known().emotion.clone();
-    if let Some(emotion) = emotion {
-        running::keep_emotion(&mut conn, &live.vault, id, &emotion).await?;
     }
     if facts.is_reserved {
         limit::settle(&mut conn, id, facts.cost()).await?;

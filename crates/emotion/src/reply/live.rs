@@ -14,6 +14,7 @@ use std::{
 use domain::ids::{ConversationId, StepId, UserId};
 use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::{
     progress::{Begun, End, Progress, Reply},
@@ -28,13 +29,26 @@ const UNHEARD_MAX: usize = 4;
 #[derive(Clone, Default)]
 pub struct Replies(Arc<Inner>);
 
-#[derive(Default)]
 struct Inner {
+    /// What this process is called among those that write replies.
+    replica: Uuid,
     live: Mutex<HashMap<StepId, Arc<Live>>>,
     rooms: Mutex<HashMap<ConversationId, Listeners>>,
     /// There is something that other replicas have not been told.
     untold: Notify,
     memory: Memory,
+}
+
+impl Default for Inner {
+    fn default() -> Self {
+        Self {
+            replica: Uuid::new_v4(),
+            live: Mutex::default(),
+            rooms: Mutex::default(),
+            untold: Notify::default(),
+            memory: Memory::default(),
+        }
+    }
 }
 
 /// Those who listen for the replies of a conversation.
@@ -128,6 +142,11 @@ impl Replies {
 
     fn rooms(&self) -> MutexGuard<'_, HashMap<ConversationId, Listeners>> {
         self.0.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns what this process is called among those that write replies.
+    pub(super) fn replica(&self) -> Uuid {
+        self.0.replica
     }
 
     /// Finds a reply that grows here.

@@ -7,6 +7,7 @@ use chassis::{lifecycle::Lifecycle, problem::Outcome, redis::Redis};
 use domain::ids::{ConversationId, StepId, UserId};
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::app::App;
 
@@ -24,6 +25,9 @@ pub(super) enum Notice {
         conversation: ConversationId,
         /// Of this person.
         owner: UserId,
+        /// It is written by this replica; nothing from one that does not say so yet.
+        #[serde(default)]
+        writer: Option<Uuid>,
     },
     /// A reply is to stop.
     Stop {
@@ -76,8 +80,9 @@ fn heed(app: &App, notice: Notice) {
             }
         }
         Notice::Erased { owner, conversation } => app.replies.forget_erased(owner, conversation),
-        Notice::Begun { step, conversation, owner } => {
-            // The replica that writes it hears itself, too.
+        // The replica that writes it hears itself, too, and when it does the reply may long be over.
+        Notice::Begun { writer, .. } if writer == Some(app.replies.replica()) => {}
+        Notice::Begun { step, conversation, owner, .. } => {
             if app.replies.has_listeners(conversation) && app.replies.find(step).is_none() {
                 let app = app.clone();
                 let lifecycle = app.ground.lifecycle.clone();

@@ -74,6 +74,8 @@ pub struct Ended<'a> {
     pub completion_tokens: Option<i32>,
     /// Tokens of the reply, by ours.
     pub reply_tokens: Option<i32>,
+    /// The feeling of the step.
+    pub emotion: Option<&'a Value>,
     /// Milliseconds until the first piece.
     pub ttft_ms: Option<i32>,
 }
@@ -91,6 +93,7 @@ impl<'a> Ended<'a> {
             prompt_tokens: None,
             completion_tokens: None,
             reply_tokens: None,
+            emotion: None,
             ttft_ms: None,
         }
     }
@@ -328,7 +331,8 @@ pub async fn checkpoint(conn: &mut AsyncPgConnection, some: &[Checkpoint]) -> Ou
     Ok(there.into_iter().map(|step| StepId::from_uuid(step.id)).collect())
 }
 
-/// Keeps a reply as it ended; returns whether this try was still unfinished.
+/// Keeps a reply as it ended; returns whether this try was still unfinished, or has been kept so before: whoever lost the
+/// answer asks again.
 ///
 /// # Errors
 /// Returns a problem when the database is away.
@@ -338,7 +342,9 @@ pub async fn finish(
     (id, attempt): (StepId, i32),
     ended: Ended<'_>,
 ) -> Outcome<bool> {
-    let unfinished = emotion_steps::status.eq_any(UNFINISHED).and(emotion_steps::attempt.eq(attempt));
+    let is_open = emotion_steps::status.eq_any(UNFINISHED).or(emotion_steps::status.eq(ended.status.name()));
+    let theirs = is_open.and(emotion_steps::attempt.eq(attempt));
+    let emotion = ended.emotion.map(|emotion| vault.seal_json(id.0, Column::StepEmotion, emotion)).transpose()?;
     // Fields that are not known are skipped: a tuple of `Option`s leaves its empty ones out of the statement.
     let known = (
         ended.provider.map(|provider| emotion_steps::provider.eq(provider)),
@@ -347,9 +353,10 @@ pub async fn finish(
         ended.prompt_tokens.map(|tokens| emotion_steps::prompt_tokens.eq(tokens)),
         ended.completion_tokens.map(|tokens| emotion_steps::completion_tokens.eq(tokens)),
         ended.reply_tokens.map(|tokens| emotion_steps::reply_tokens.eq(tokens)),
+        emotion.map(|sealed| emotion_steps::emotion_sealed.eq(sealed)),
         ended.ttft_ms.map(|ms| emotion_steps::ttft_ms.eq(ms)),
     );
-    let finished = diesel::update(emotion_steps::table.find(id.0).filter(unfinished))
+    let finished = diesel::update(emotion_steps::table.find(id.0).filter(theirs))
         .set((
             emotion_steps::gpt_response_sealed.eq(vault.seal(id.0, Column::GptResponse, ended.reply.text)?),
             emotion_steps::reply_seq.eq(ended.reply.seq()),

@@ -3,14 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use chassis::socket::Patience;
-use diesel_async::RunQueryDsl;
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use domain::principal::Service;
 use emotion::companion::OfflineCompanion;
 use secrecy::SecretString;
 use serde_json::json;
 use testkit::{Stage, database::TestDatabase, eventually, fault_proxy::FaultProxy};
 
-use crate::{Prompted, config, hear, open, say, start_with, steps};
+use crate::{Prompted, config, hear, open, say, start_scripted, start_with, steps};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reply_that_outlives_its_database_is_kept_when_it_comes_back() {
@@ -35,6 +35,27 @@ async fn a_reply_that_outlives_its_database_is_kept_when_it_comes_back() {
     proxy.heal();
     assert_eq!(hear(&mut socket).await.1["done"], true);
     assert_eq!(steps(&kim, &session_id).await[0]["gpt_response"], "아직 여기 있어요.");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_that_is_kept_at_the_second_try_is_complete() {
+    let (stage, app, server) = start_scripted().await;
+    // What it cost is written after the reply; the first time that fails.
+    let fails_once = "CREATE SEQUENCE tries; \
+         CREATE FUNCTION fail_once() RETURNS trigger LANGUAGE plpgsql AS \
+         $$BEGIN IF nextval('tries') = 1 THEN RAISE 'not now'; END IF; RETURN NEW; END$$; \
+         CREATE TRIGGER fails BEFORE UPDATE OF reserved_tokens ON emotion_steps FOR EACH ROW EXECUTE FUNCTION fail_once()";
+    stage.pg().conn().await.unwrap().batch_execute(fails_once).await.unwrap();
+    let kim = app.as_user();
+    let (mut socket, session_id) = open(&kim, None).await;
+    server.next("n=3");
+    say(&mut socket, "오늘은 너무 속상해").await;
+    let (text, done) = hear(&mut socket).await;
+    assert_eq!(done["done"], true, "{done}");
+    let kept = steps(&kim, &session_id).await.pop().unwrap();
+    assert_eq!((kept["status"].as_str(), kept["gpt_response"].as_str()), (Some("complete"), Some(&*text)));
+    let tried = diesel::select(diesel::dsl::sql::<diesel::sql_types::BigInt>("last_value FROM tries"));
+    assert!(tried.get_result::<i64>(&mut stage.pg().conn().await.unwrap()).await.unwrap() > 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,12 +1,13 @@
 //! Two replicas, and Redis between them or not.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, pin::pin, time::Duration};
 
 use domain::{
     ids::{LoginId, UserId},
     principal::{Principal, Role, Service},
 };
 use emotion::config::EmotionConfig;
+use futures_util::StreamExt;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use testkit::{
@@ -15,7 +16,7 @@ use testkit::{
     openai::{Ending, OpenAiServer},
 };
 
-use crate::{config, hear, model, open, path, say, steps};
+use crate::{config, hear, model, open, path, say, start, steps};
 
 struct House {
     _stage: Stage,
@@ -67,6 +68,35 @@ async fn both_sockets_of_a_conversation_see_the_same_reply_wherever_they_are() {
     assert_eq!(hear(&mut third).await, (text.clone(), done.clone()), "on the same replica");
     assert_eq!(hear(&mut second).await, (text.clone(), done), "and on the other one");
     assert_eq!(server.streamed().pop().unwrap().sent, text);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_hears_itself_late_shows_no_reply_twice() {
+    let (stage, app) = start().await;
+    let kim = app.as_user();
+    let (mut socket, session_id) = open(&kim, None).await;
+    let redis = stage.redis();
+    let mut notices = pin!(redis.subscribe("emotion:replies").await.unwrap());
+    let mut ended = Vec::new();
+    let talk = async |socket: &mut Socket, ended: &mut Vec<Value>| {
+        say(socket, "하나 더").await;
+        ended.push(hear(socket).await.1["step_id"].clone());
+    };
+    talk(&mut socket, &mut ended).await;
+    let first = notices.next().await.unwrap();
+    // More than a socket remembers to have shown.
+    for _ in 0..20 {
+        talk(&mut socket, &mut ended).await;
+    }
+    for _ in 0..5 {
+        redis.publish("emotion:replies", &first).await.unwrap();
+        talk(&mut socket, &mut ended).await;
+    }
+    let mut kept = steps(&kim, &session_id).await;
+    let newest = kept.pop().unwrap();
+    assert_eq!((newest["step_order"].as_u64(), ended.last()), (Some(26), Some(&newest["step_id"])));
+    let kept: Vec<_> = kept.into_iter().map(|step| step["step_id"].clone()).collect();
+    assert_eq!(ended[..25], kept);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
