@@ -64,13 +64,19 @@ impl Processes {
 }
 
 async fn stop(child: &mut Child) {
-    let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     // None if it has ended and has been waited for.
-    let Some(pid) = pid else { return };
+    let Some(pid) = child.id() else { return };
     // Asked rather than killed: a killed nginx would leave its workers behind.
-    let _ = kill_process(pid, Signal::TERM);
+    ask_to_end(pid);
     if tokio::time::timeout(PATIENCE, child.wait()).await.is_err() {
         let _ = child.kill().await;
+    }
+}
+
+/// Asks a process to end, if it is still there.
+pub(crate) fn ask_to_end(pid: u32) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _ = kill_process(pid, Signal::TERM);
     }
 }
 

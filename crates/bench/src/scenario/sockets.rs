@@ -1,5 +1,5 @@
-//! Maru's rooms over Socket.IO beside the original server: what it costs to tell a room, how fast it can be told, and what
-//! an idle connection keeps.
+//! Maru's rooms over Socket.IO beside the original server: what it costs to tell a room, how fast it can be told, what an
+//! idle connection keeps, and how everybody is sent away in the end.
 //!
 //! Maru is a replica of the ticketing service on the running platform's database and Redis that only this scenario knows
 //! of; what it tells comes from its stream of notices, as in life. The peer is told the same over HTTP, which costs it
@@ -9,6 +9,7 @@ mod audience;
 mod auth;
 mod broadcast;
 mod client;
+mod farewell;
 mod frames;
 pub(crate) mod joins;
 mod server;
@@ -26,6 +27,7 @@ use self::{
     audience::Audience,
     auth::ScriptedAuth,
     broadcast::{Measured, flood, steady},
+    farewell::Farewell,
     server::{Ground, Kind, database_url},
 };
 use super::Verdict;
@@ -125,10 +127,12 @@ pub(crate) async fn run(options: &Options, processes: &Processes) -> Result<Verd
 
 /// Measures all there is, and returns how many deliveries were lost.
 async fn measure(options: &Options, ground: &Ground<'_>, report: &mut Report) -> Result<u64, Trouble> {
-    let mut idle = Vec::new();
+    let (mut idle, mut farewell) = (Vec::new(), None);
     if options.idle > 0 {
         for kind in Kind::BOTH {
-            idle.push(idle_kb(kind, options.idle, ground).await?);
+            let (kb, end) = idle_connections(kind, options.idle, ground).await?;
+            idle.push(kb);
+            farewell = farewell.or(end);
         }
     }
     let [maru, peer] = rounds(options, ground).await?;
@@ -144,10 +148,13 @@ async fn measure(options: &Options, ground: &Ground<'_>, report: &mut Report) ->
         report.note(format!("an idle connection of socket.io in a room keeps {peer_kb:.1} KB in the same run"));
     }
     goal_of_losses(missing, report);
+    if let Some(farewell) = &farewell {
+        farewell.tell(report);
+    }
     report.note(format!("the peer is socket.io {} on Node.js", server::peer_version()));
     report.figures(json!({
         "clients": options.clients, "rate": options.rate, "cpu_ratio": cpu, "rate_ratio": rate,
-        "idle_connections": options.idle, "idle_kb": idle,
+        "idle_connections": options.idle, "idle_kb": idle, "farewell": farewell,
         "maru": { "cpu_us": maru.cpu(), "per_second": maru.rate(), "steady": maru.steady, "flood": maru.flood },
         "socket_io": { "cpu_us": peer.cpu(), "per_second": peer.rate(), "steady": peer.steady, "flood": peer.flood },
     }));
@@ -159,8 +166,12 @@ fn goal_of_losses(missing: u64, report: &mut Report) {
     report.goal(Goal { what, measured: float(missing), bound: Bound::AtMost(0.0) });
 }
 
-/// Measures what a connection keeps that is in a room where nothing happens, kilobytes.
-async fn idle_kb(kind: Kind, connections: u32, ground: &Ground<'_>) -> Result<f64, Trouble> {
+/// Measures what a connection keeps that is in a room where nothing happens, kilobytes; and how Maru sends them all away.
+async fn idle_connections(
+    kind: Kind,
+    connections: u32,
+    ground: &Ground<'_>,
+) -> Result<(f64, Option<Farewell>), Trouble> {
     progress(&format!("{}: {connections} idle connections", kind.name()))?;
     let server = ground.start(kind).await?;
     let resident = || cpu::resident_kb(server.pid).unwrap_or_default();
@@ -173,12 +184,16 @@ async fn idle_kb(kind: Kind, connections: u32, ground: &Ground<'_>) -> Result<f6
     sleep(REST).await;
     let after = resident();
     let ended = audience.ended();
-    drop(audience);
-    ground.processes.stop_all().await;
     if ended > 0 {
         return Err(Trouble::Broken(format!("{} ended {ended} idle connections", kind.name())));
     }
-    Ok(float(after.saturating_sub(before)) / f64::from(connections))
+    let farewell = match kind {
+        Kind::Maru => Some(farewell::measure(&server, &audience).await?),
+        Kind::Peer => None,
+    };
+    drop(audience);
+    ground.processes.stop_all().await;
+    Ok((float(after.saturating_sub(before)) / f64::from(connections), farewell))
 }
 
 /// Has both servers tell their rooms in turns, and returns what Maru's rounds and the peer's have shown.

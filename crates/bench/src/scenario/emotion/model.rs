@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::trouble::Trouble;
 
 /// Longest wait for the next bytes of a reply.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// Different messages: replies differ by them, and a mix-up of two streams shows.
 const MESSAGES: u32 = 8;
 

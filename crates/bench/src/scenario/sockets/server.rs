@@ -100,7 +100,8 @@ impl Ground<'_> {
             // The peer writes no access lines either.
             ("LOG_LEVEL", "warn".to_owned()),
             ("DRAIN_DELAY_MS", "0".to_owned()),
-            ("SHUTDOWN_TIMEOUT_SECONDS", "2".to_owned()),
+            // As long as in production: over what time everybody is sent away is measured.
+            ("SHUTDOWN_TIMEOUT_SECONDS", "25".to_owned()),
         ]);
         let pid = self.processes.start("ticketing", &mut command)?;
         let url = format!("http://127.0.0.1:{port}/readyz");
