@@ -34,6 +34,7 @@ test: ## Run every test against a throw-away PostgreSQL, Redis and object storag
 
 check: ## Format, lints, documentation, dependencies
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path crates/ticketing/tests/rust-socketio/Cargo.toml --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --quiet
 	deploy/kubernetes/check.sh

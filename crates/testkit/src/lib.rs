@@ -6,6 +6,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot be set up stops here, with the reason")]
 
 pub mod app;
+pub mod cargo;
 pub mod child;
 pub mod client;
 pub mod database;

@@ -24,9 +24,7 @@ pub async fn install(package: &'static str) -> Result<PathBuf, String> {
 fn install_here(package: &str) -> Result<PathBuf, String> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/npm");
     fs::create_dir_all(&directory).expect("make a directory below target");
-    // Released with the file: tests run side by side in processes of their own.
-    let lock = File::create(directory.join("lock")).expect("make a lock file");
-    lock.lock().expect("wait for the other tests");
+    let _one_at_a_time = lock(&directory);
     let done = directory.join(format!("installed-{}", package.replace(['@', '/'], "-")));
     if done.exists() {
         return Ok(directory);
@@ -44,4 +42,11 @@ fn install_here(package: &str) -> Result<PathBuf, String> {
     }
     fs::write(done, package).expect("remember that it is installed");
     Ok(directory)
+}
+
+/// Waits until no other test works in a directory; released with the file. Tests run side by side in processes of their own.
+pub(crate) fn lock(directory: &Path) -> File {
+    let lock = File::create(directory.join("lock")).expect("make a lock file");
+    lock.lock().expect("wait for the other tests");
+    lock
 }

@@ -5,9 +5,9 @@ mod crowds;
 mod doors;
 mod faults;
 mod hall;
-mod npm;
 mod polling;
 mod resuming;
+mod stock_clients;
 mod telling;
 mod words;
 

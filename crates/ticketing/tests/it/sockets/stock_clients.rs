@@ -1,9 +1,9 @@
-//! The stock client of JavaScript, over either transport.
+//! Clients that others have written, in JavaScript and in Rust, over either transport.
 
 use std::{process::Stdio, time::Duration};
 
 use serde_json::{Value, json};
-use testkit::npm;
+use testkit::{cargo, npm};
 use ticketing::notice::{Notice, SeatNotice};
 use tokio::process::Command;
 
@@ -12,7 +12,7 @@ use super::{
     hall::{joined, settle},
 };
 
-/// The package, in the version that this was tried with.
+/// The package of JavaScript, in the version that this was tried with.
 const PACKAGE: &str = "socket.io-client@4.8.1";
 
 /// Connects, joins, hears of a seat, marks one, and prints what it saw.
@@ -42,8 +42,30 @@ socket.disconnect();
 console.log(JSON.stringify(seen));
 ";
 
-async fn run(transports: Value) -> Result<(), String> {
-    let directory = npm::install(PACKAGE).await?;
+/// The program around the client of Rust, `rust_socketio`, which does the same; it is no part of the workspace.
+const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rust-socketio");
+
+/// Returns the client of JavaScript, ready to start.
+async fn in_javascript() -> Result<Command, String> {
+    let mut node = Command::new("node");
+    node.args(["--input-type=module", "--eval", SCRIPT, "--"]).current_dir(npm::install(PACKAGE).await?);
+    Ok(node)
+}
+
+/// Returns the client of Rust, ready to start.
+async fn in_rust() -> Result<Command, String> {
+    cargo::build(DIRECTORY, "rust-socketio-client", "openssl").await.map(Command::new)
+}
+
+/// Has a client see what there is to see; returns what it saw. Where there is no such client the test says why and passes.
+async fn seen_by(client: Result<Command, String>, transports: &[&str]) -> Option<Value> {
+    let mut client = match client {
+        Ok(client) => client,
+        Err(reason) => {
+            println!("skipped: {reason}");
+            return None;
+        }
+    };
     let hall = Hall::open().await;
     let (event, seat_id) = (hall.event().await, hall.house.stage.clock.id());
     let clock = &hall.house.stage.clock;
@@ -54,13 +76,14 @@ async fn run(transports: Value) -> Result<(), String> {
         "headers": { "nobody": { "authorization": format!("Bearer {nobody}") } }, "token": auth["token"],
     });
     let mut there = joined(hall.there().await, "join-seat-selection", event).await;
-    let child = Command::new("node")
-        .args(["--input-type=module", "--eval", SCRIPT, "--", &arguments.to_string()])
-        .current_dir(directory)
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| format!("node cannot be started: {error}"))?;
+    let started = client.arg(arguments.to_string()).stdout(Stdio::piped()).kill_on_drop(true).spawn();
+    let child = match started {
+        Ok(child) => child,
+        Err(error) => {
+            println!("skipped: the client cannot be started: {error}");
+            return None;
+        }
+    };
     let finished = child.wait_with_output();
     let act = async {
         assert_eq!(there.hear("seat-update").await, json!({ "seats": [seat_id] }));
@@ -69,36 +92,50 @@ async fn run(transports: Value) -> Result<(), String> {
         there.ask("seat-selection-changed", &json!({ "eventId": event, "seats": [] })).await;
         settle(&mut there).await;
     };
-    let (output, ()) = tokio::join!(tokio::time::timeout(Duration::from_secs(30), finished), act);
+    let (output, ()) = tokio::join!(tokio::time::timeout(Duration::from_secs(60), finished), act);
     let output = output.unwrap().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let seen: Value = serde_json::from_str(text.lines().last().unwrap_or_default()).unwrap();
-    assert_eq!(seen["refusal"], "Invalid authentication token");
+    let refusal = seen["refusal"].as_str().unwrap_or_default();
+    assert!(refusal.contains("Invalid authentication token"), "{seen}");
     assert_eq!((&seen["join"]["ok"], &seen["room"]["eventId"]), (&json!(true), &json!(event)));
     assert_eq!((&seen["locked"]["seatId"], &seen["locked"]["version"]), (&json!(seat_id), &json!(4)));
     assert_eq!((&seen["update"], &seen["errors"]), (&json!({ "seats": [] }), &json!(["bad_payload"])));
-    let expected = transports.as_array().and_then(|all| all.last()).cloned().unwrap_or_default();
-    assert_eq!(seen["transport"], expected);
-    Ok(())
+    Some(seen)
+}
+
+async fn javascript_speaks(transports: &[&str]) {
+    if let Some(seen) = seen_by(in_javascript().await, transports).await {
+        assert_eq!(seen["transport"].as_str(), transports.last().copied());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_stock_client_speaks_over_a_websocket() {
-    if let Err(reason) = run(json!(["websocket"])).await {
-        println!("skipped: {reason}");
-    }
+    javascript_speaks(&["websocket"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_stock_client_speaks_by_polling() {
-    if let Err(reason) = run(json!(["polling"])).await {
-        println!("skipped: {reason}");
-    }
+    javascript_speaks(&["polling"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_stock_client_changes_from_polling_to_a_websocket() {
-    if let Err(reason) = run(json!(["polling", "websocket"])).await {
-        println!("skipped: {reason}");
-    }
+    javascript_speaks(&["polling", "websocket"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_client_of_rust_speaks_over_a_websocket() {
+    seen_by(in_rust().await, &["websocket"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_client_of_rust_speaks_by_polling() {
+    seen_by(in_rust().await, &["polling"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_client_of_rust_changes_from_polling_to_a_websocket() {
+    seen_by(in_rust().await, &["polling", "websocket"]).await;
 }
