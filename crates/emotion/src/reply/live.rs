@@ -40,6 +40,7 @@ struct Inner {
 }
 
 impl Default for Inner {
+    #[expect(clippy::disallowed_methods, reason = "a name among processes, not an id of the platform")]
     fn default() -> Self {
         Self {
             replica: Uuid::new_v4(),

@@ -57,15 +57,9 @@ async fn in_rust() -> Result<Command, String> {
     cargo::build(DIRECTORY, "rust-socketio-client", "openssl").await.map(Command::new)
 }
 
-/// Has a client see what there is to see; returns what it saw. Where there is no such client the test says why and passes.
-async fn seen_by(client: Result<Command, String>, transports: &[&str]) -> Option<Value> {
-    let mut client = match client {
-        Ok(client) => client,
-        Err(reason) => {
-            println!("skipped: {reason}");
-            return None;
-        }
-    };
+/// Has a client see what there is to see; returns what it saw, or why there is no such client.
+async fn seen_by(client: Result<Command, String>, transports: &[&str]) -> Result<Value, String> {
+    let mut client = client?;
     let hall = Hall::open().await;
     let (event, seat_id) = (hall.event().await, hall.house.stage.clock.id());
     let clock = &hall.house.stage.clock;
@@ -77,14 +71,7 @@ async fn seen_by(client: Result<Command, String>, transports: &[&str]) -> Option
     });
     let mut there = joined(hall.there().await, "join-seat-selection", event).await;
     let started = client.arg(arguments.to_string()).stdout(Stdio::piped()).kill_on_drop(true).spawn();
-    let child = match started {
-        Ok(child) => child,
-        Err(error) => {
-            println!("skipped: the client cannot be started: {error}");
-            return None;
-        }
-    };
-    let finished = child.wait_with_output();
+    let finished = started.map_err(|error| format!("the client cannot be started: {error}"))?.wait_with_output();
     let act = async {
         assert_eq!(there.hear("seat-update").await, json!({ "seats": [seat_id] }));
         let seat = SeatNotice { seat_id, status: domain::seat_hold::SeatStatus::Locked, version: 4 };
@@ -92,7 +79,7 @@ async fn seen_by(client: Result<Command, String>, transports: &[&str]) -> Option
         there.ask("seat-selection-changed", &json!({ "eventId": event, "seats": [] })).await;
         settle(&mut there).await;
     };
-    let (output, ()) = tokio::join!(tokio::time::timeout(Duration::from_secs(60), finished), act);
+    let (output, ()) = tokio::join!(tokio::time::timeout(Duration::from_mins(1), finished), act);
     let output = output.unwrap().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let seen: Value = serde_json::from_str(text.lines().last().unwrap_or_default()).unwrap();
@@ -101,41 +88,57 @@ async fn seen_by(client: Result<Command, String>, transports: &[&str]) -> Option
     assert_eq!((&seen["join"]["ok"], &seen["room"]["eventId"]), (&json!(true), &json!(event)));
     assert_eq!((&seen["locked"]["seatId"], &seen["locked"]["version"]), (&json!(seat_id), &json!(4)));
     assert_eq!((&seen["update"], &seen["errors"]), (&json!({ "seats": [] }), &json!(["bad_payload"])));
-    Some(seen)
+    Ok(seen)
 }
 
-async fn javascript_speaks(transports: &[&str]) {
-    if let Some(seen) = seen_by(in_javascript().await, transports).await {
-        assert_eq!(seen["transport"].as_str(), transports.last().copied());
-    }
+async fn javascript_speaks(transports: &[&str]) -> Result<(), String> {
+    let seen = seen_by(in_javascript().await, transports).await?;
+    assert_eq!(seen["transport"].as_str(), transports.last().copied());
+    Ok(())
+}
+
+async fn rust_speaks(transports: &[&str]) -> Result<(), String> {
+    seen_by(in_rust().await, transports).await.map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_stock_client_speaks_over_a_websocket() {
-    javascript_speaks(&["websocket"]).await;
+    if let Err(reason) = javascript_speaks(&["websocket"]).await {
+        println!("skipped: {reason}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_stock_client_speaks_by_polling() {
-    javascript_speaks(&["polling"]).await;
+    if let Err(reason) = javascript_speaks(&["polling"]).await {
+        println!("skipped: {reason}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_stock_client_changes_from_polling_to_a_websocket() {
-    javascript_speaks(&["polling", "websocket"]).await;
+    if let Err(reason) = javascript_speaks(&["polling", "websocket"]).await {
+        println!("skipped: {reason}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_client_of_rust_speaks_over_a_websocket() {
-    seen_by(in_rust().await, &["websocket"]).await;
+    if let Err(reason) = rust_speaks(&["websocket"]).await {
+        println!("skipped: {reason}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_client_of_rust_speaks_by_polling() {
-    seen_by(in_rust().await, &["polling"]).await;
+    if let Err(reason) = rust_speaks(&["polling"]).await {
+        println!("skipped: {reason}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_client_of_rust_changes_from_polling_to_a_websocket() {
-    seen_by(in_rust().await, &["polling", "websocket"]).await;
+    if let Err(reason) = rust_speaks(&["polling", "websocket"]).await {
+        println!("skipped: {reason}");
+    }
 }
