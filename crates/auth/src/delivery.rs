@@ -61,7 +61,7 @@ impl Delivery {
             Letter::Notice { to, locale, notice } => letter::notice(&to, locale, notice),
             Letter::Code { email_key, purpose } => {
                 let mut conn = self.0.ground.pg.conn().await?;
-                let Some(user) = accounts::find_by_email(&mut conn, &email_key).await? else { return Ok(()) };
+                let Some(user) = accounts::find_by_email(&conn, &email_key).await? else { return Ok(()) };
                 let now = self.0.ground.clock.now();
                 let code = code::issue(&mut conn, &self.0.code_mac, (message.id, purpose), &user, now).await?;
                 letter::code(&user.email, user.locale(), purpose, &code)

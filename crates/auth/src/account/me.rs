@@ -18,7 +18,7 @@ use crate::app::App;
     responses((status = 200, body = AccountView), (status = 401, body = ProblemView))
 )]
 pub async fn me(app: Data<App>, person: Person) -> Outcome<HttpResponse> {
-    let mut conn = app.ground.pg.conn().await?;
-    let user = store::find_by_login(&mut conn, person.0).await?.ok_or(common::INVALID_TOKEN)?;
+    let found = app.ground.pg.read(async |conn| store::find_by_login(conn, person.0).await).await?;
+    let user = found.ok_or(common::INVALID_TOKEN)?;
     Ok(HttpResponse::Ok().json(AccountView::from(user)))
 }

@@ -143,8 +143,8 @@ pub async fn find(conn: &mut AsyncPgConnection, user_id: UserId) -> Outcome<Opti
 ///
 /// # Errors
 /// Returns a problem when the database is away.
-pub async fn find_by_email(conn: &mut AsyncPgConnection, email_key: &str) -> Outcome<Option<User>> {
-    let found = users::table.filter(users::email_key.eq(email_key)).select(User::as_select()).first(conn).await;
+pub async fn find_by_email(mut conn: &AsyncPgConnection, email_key: &str) -> Outcome<Option<User>> {
+    let found = users::table.filter(users::email_key.eq(email_key)).select(User::as_select()).first(&mut conn).await;
     Ok(found.optional()?)
 }
 
@@ -171,14 +171,14 @@ pub async fn existing(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> Outcome<Vec
 ///
 /// # Errors
 /// Returns a problem when the database is away.
-pub async fn find_by_login(conn: &mut AsyncPgConnection, principal: Principal) -> Outcome<Option<User>> {
+pub async fn find_by_login(mut conn: &AsyncPgConnection, principal: Principal) -> Outcome<Option<User>> {
     let found = logins::table
         .inner_join(users::table)
         .filter(logins::id.eq(principal.login_id.0))
         .filter(users::id.eq(principal.user_id.0))
         .filter(logins::revoked_at.is_null())
         .select(User::as_select())
-        .first(conn)
+        .first(&mut conn)
         .await;
     Ok(found.optional()?)
 }

@@ -116,8 +116,8 @@ pub(crate) fn answer(app: &App, tokens: TokensView, user: &store::User, language
     HttpResponse::Ok().cookie(access).cookie(refresh).json(view)
 }
 
-/// Returns the account a password belongs to, and the hash it was checked against. The connection goes back before the
-/// hash is computed: it takes a while.
+/// Returns the account a password belongs to, and the hash it was checked against. No connection is held while the hash is
+/// computed: it takes a while.
 async fn prove(app: &App, email: &str, password: SecretString, visitor: &Visitor) -> Outcome<(UserId, String)> {
     // What cannot be an address is looked for under a key that nobody has, so that its answer takes as long.
     let key = EmailAddress::parse(email, &mut Violations::new()).map_or_else(String::new, |address| address.key());
@@ -127,10 +127,7 @@ async fn prove(app: &App, email: &str, password: SecretString, visitor: &Visitor
         logins::is_known_place(&mut conn, &key, &place, app.ground.clock.now() - KNOWN_FOR).await
     };
     app.limits.password(&key, &place, is_known_here).await?;
-    let found = {
-        let mut conn = app.ground.pg.conn().await?;
-        store::find_by_email(&mut conn, &key).await?
-    };
+    let found = app.ground.pg.read(async |conn| store::find_by_email(conn, &key).await).await?;
     let known = found.and_then(|user| Some((UserId(user.id), user.password_hash?)));
     let hash = known.as_ref().map(|(_, hash)| hash.clone());
     let proved = app.passwords.matches(password, hash).await?;

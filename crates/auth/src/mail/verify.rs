@@ -76,8 +76,8 @@ pub async fn verify_email(
 async fn address(app: &App, email: Option<String>, person: Option<Principal>) -> Outcome<String> {
     let mut violations = Violations::new();
     if let (None, Some(principal)) = (&email, person) {
-        let mut conn = app.ground.pg.conn().await?;
-        if let Some(user) = accounts::find_by_login(&mut conn, principal).await? {
+        let conn = app.ground.pg.conn().await?;
+        if let Some(user) = accounts::find_by_login(&conn, principal).await? {
             return Ok(user.email_key);
         }
     }
@@ -105,7 +105,7 @@ async fn prove(app: &App, email_key: &str, typed: &str, visitor: &Visitor) -> Ou
     app.limits.code(email_key).await?;
     let now = app.ground.clock.now();
     let mut conn = app.ground.pg.conn().await?;
-    let user = accounts::find_by_email(&mut conn, email_key).await?;
+    let user = accounts::find_by_email(&conn, email_key).await?;
     let proof = code::check(&mut conn, &app.code_mac, (Purpose::VerifyEmail, typed), user.as_ref(), now).await?;
     conn.transaction(async |conn| {
         let user_id = proof.user_id;

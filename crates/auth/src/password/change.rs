@@ -109,7 +109,7 @@ pub async fn change_password(
 /// 403 `wrong_password`, 409 `no_password`, 429.
 pub(crate) async fn prove(app: &App, principal: Principal, password: SecretString) -> Outcome<(store::User, String)> {
     app.limits.own_password(principal.user_id).await?;
-    let found = store::find_by_login(&mut *app.ground.pg.conn().await?, principal).await?;
+    let found = store::find_by_login(&*app.ground.pg.conn().await?, principal).await?;
     let user = found.ok_or(common::INVALID_TOKEN)?;
     let hash = user.password_hash.clone().ok_or(NO_PASSWORD)?;
     if !app.passwords.matches(password, Some(hash.clone())).await? {

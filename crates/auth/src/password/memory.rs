@@ -1,8 +1,10 @@
 //! argon2id in memory that is kept from one hash to the next.
 //!
 //! The library asks the allocator for 19 MiB each time, aligned, and glibc hardly ever uses such a piece again: with two
-//! hashes at once, a flood of logins left a process with more than a gigabyte. So the memory belongs to whoever has a
-//! turn, and there is never more of it than there are turns.
+//! hashes at once, a flood of logins left a process with more than a gigabyte. So there are as many memories as hashes are
+//! computed at once, and whoever computes one has to be lent one of them.
+
+use std::sync::{Condvar, Mutex, PoisonError};
 
 use argon2::{
     Algorithm, Argon2, Block, Params, Version,
@@ -15,6 +17,51 @@ use argon2::{
 /// The memory of one hash; takes up nothing until the first.
 #[derive(Default)]
 pub(super) struct Memory(Vec<Block>);
+
+/// The memories there are.
+pub(super) struct Memories {
+    free: Mutex<Vec<Memory>>,
+    given_back: Condvar,
+}
+
+impl Memories {
+    /// Makes so many.
+    pub(super) fn new(count: usize) -> Self {
+        let free = (0..count.max(1)).map(|_| Memory::default()).collect();
+        Self { free: Mutex::new(free), given_back: Condvar::new() }
+    }
+
+    /// Lends one for as long as `work` takes; blocks until one is free.
+    pub(super) fn lend<T>(&self, work: impl FnOnce(&mut Memory) -> T) -> T {
+        let mut lent = Lent { memories: self, memory: self.take() };
+        work(&mut lent.memory)
+    }
+
+    fn take(&self) -> Memory {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            // The one that was used last: its pages are there.
+            if let Some(memory) = free.pop() {
+                return memory;
+            }
+            free = self.given_back.wait(free).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// A memory that goes back, also when the work panics.
+struct Lent<'a> {
+    memories: &'a Memories,
+    memory: Memory,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        let memory = std::mem::take(&mut self.memory);
+        self.memories.free.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
+        self.memories.given_back.notify_one();
+    }
+}
 
 impl Memory {
     /// Hashes a password to a PHC string with the library's defaults: argon2id, 19 MiB, 2 passes, 1 lane.
@@ -57,6 +104,8 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use argon2::{PasswordHasher, PasswordVerifier};
 
     use super::*;
@@ -87,6 +136,31 @@ mod tests {
             let hash = other.hash_password_with_salt(b"a password", SALT).unwrap().to_string();
             assert!(memory.verify(b"a password", &hash).unwrap() && !memory.verify(b"b", &hash).unwrap());
         }
+    }
+
+    #[test]
+    fn no_more_hashes_are_computed_at_once_than_there_are_memories() {
+        let (memories, inside, most) = (Memories::new(2), AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..6 {
+                scope.spawn(|| {
+                    let lent = || {
+                        memories.lend(|memory| {
+                            most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                            let hash = memory.hash(b"a password", SALT).unwrap();
+                            inside.fetch_sub(1, Ordering::SeqCst);
+                            assert!(!hash.is_empty());
+                        });
+                    };
+                    lent();
+                    lent();
+                });
+            }
+        });
+        assert!((1..=2).contains(&most.into_inner()));
+        let broken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| memories.lend(|_| panic!("on the way"))));
+        assert!(broken.is_err());
+        assert_eq!(memories.free.lock().map(|free| free.len()).unwrap_or_default(), 2, "both came back");
     }
 
     #[test]

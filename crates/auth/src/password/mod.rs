@@ -1,15 +1,16 @@
 //! Hashing and checking passwords with argon2id, off the threads that serve requests.
 //!
-//! A hash takes about 20 ms of a core and 19 MiB, so only a few are computed at once, each in memory that is kept for its
-//! turn; who does not get a turn in time gets 503. The permit travels into the blocking task: a client that hangs up does
-//! not free a turn that is still used.
+//! A hash takes about 20 ms of a core and 19 MiB, so only a few are computed at once, each in memory that is kept for the
+//! next; who does not get a turn in time gets 503. The permit travels into the blocking task: a client that hangs up does
+//! not free a turn that is still used. There are twice as many turns as memories, so that whoever is next waits where the
+//! hash is computed already: to call them only then would leave a core idle for a twentieth of the time.
 
 pub mod change;
 mod memory;
 pub mod reset;
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -20,7 +21,7 @@ use domain::fault::common;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 
-use self::memory::Memory;
+use self::memory::{Memories, Memory};
 
 /// Mounts the routes of passwords.
 pub fn routes(cfg: &mut ServiceConfig) {
@@ -41,8 +42,8 @@ const SALT_BYTES: usize = 16;
 #[derive(Clone)]
 pub struct Passwords {
     turns: Arc<Semaphore>,
-    /// The memory of the turns that nobody has.
-    spare: Arc<Mutex<Vec<Memory>>>,
+    /// As many as hashes are computed at once.
+    memories: Arc<Memories>,
     /// What an unknown account's password is checked against, so that its answer takes as long.
     nobody: Arc<str>,
 }
@@ -54,11 +55,11 @@ impl Passwords {
     /// Returns a problem when the machine has no randomness.
     pub fn new(at_once: usize) -> Outcome<Self> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let turns = if at_once == 0 { cores } else { at_once };
-        let mut memory = Memory::default();
-        let nobody = hash(&SecretString::from("a password nobody has"), &mut memory)?;
-        let spare = Arc::new(Mutex::new(vec![memory]));
-        Ok(Self { turns: Arc::new(Semaphore::new(turns)), spare, nobody: nobody.into() })
+        let at_once = if at_once == 0 { cores } else { at_once };
+        let memories = Memories::new(at_once);
+        let nobody = memories.lend(|memory| hash(&SecretString::from("a password nobody has"), memory))?;
+        let turns = Arc::new(Semaphore::new(2 * at_once));
+        Ok(Self { turns, memories: Arc::new(memories), nobody: nobody.into() })
     }
 
     /// Hashes a new password to a PHC string (argon2id, 19 MiB, 2 passes, 1 lane, random salt).
@@ -88,13 +89,10 @@ impl Passwords {
         let turn = tokio::time::timeout(TURN_TIMEOUT, self.turns.clone().acquire_owned()).await;
         metrics::histogram!("password_turn_wait_seconds").record(asked.elapsed());
         let turn = turn.map_err(|_elapsed| Problem::from(common::UNAVAILABLE))?.map_err(Problem::unexpected)?;
-        let spare = self.spare.clone();
+        let memories = self.memories.clone();
         let working = tokio::task::spawn_blocking(move || {
             let_others_go_first();
-            let mut memory = spare.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
-            let done = work(&mut memory);
-            spare.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
-            // Only now: whoever comes next finds the memory there.
+            let done = memories.lend(work);
             drop(turn);
             done
         });

@@ -111,7 +111,7 @@ async fn reset(app: &App, email_key: &str, typed: &str, wanted: SecretString, vi
     let now = app.ground.clock.now();
     let (user, proof) = {
         let mut conn = app.ground.pg.conn().await?;
-        let user = store::find_by_email(&mut conn, email_key).await?;
+        let user = store::find_by_email(&conn, email_key).await?;
         let proof = code::check(&mut conn, &app.code_mac, (Purpose::ResetPassword, typed), user.as_ref(), now).await?;
         (user.ok_or(code::WRONG_CODE)?, proof)
     };

@@ -98,7 +98,7 @@ async fn ask(app: &App, service: Service, person: Principal) -> Outcome<(&'stati
 /// Returns what this service knows.
 async fn own(app: &App, person: Principal) -> Outcome<Value> {
     let mut conn = app.ground.pg.conn().await?;
-    let user = accounts::find_by_login(&mut conn, person).await?.ok_or(common::INVALID_TOKEN)?;
+    let user = accounts::find_by_login(&conn, person).await?.ok_or(common::INVALID_TOKEN)?;
     let identities = store::list_identities(&mut conn, user.id).await?;
     let logins = logins(&mut conn, app, person).await?;
     let events = events(&mut conn, user.id).await?;

@@ -112,8 +112,8 @@ async fn unknown_paths_and_methods_are_problems_too() {
 async fn a_password_is_never_stored() {
     let (stage, app) = start().await;
     app.anonymous().post("/register", registration("kim@example.com")).await.assert_status(201);
-    let mut conn = stage.pg().conn().await.unwrap();
-    let user = auth::account::store::find_by_email(&mut conn, "kim@example.com").await.unwrap().unwrap();
+    let conn = stage.pg().conn().await.unwrap();
+    let user = auth::account::store::find_by_email(&conn, "kim@example.com").await.unwrap().unwrap();
     let hash = user.password_hash.unwrap();
     assert!(hash.starts_with("$argon2id$") && !hash.contains(PASSWORD));
 }

@@ -43,9 +43,9 @@ async fn seeding_twice_makes_the_demo_accounts_once() {
         let seeded = run(&stage, "development", &["seed"]);
         assert!(seeded.status.success(), "{}", String::from_utf8_lossy(&seeded.stderr));
     }
-    let mut conn = stage.pg().conn().await.unwrap();
+    let conn = stage.pg().conn().await.unwrap();
     for account in domain::demo::ACCOUNTS {
-        let user = auth::account::store::find_by_email(&mut conn, account.email).await.unwrap().unwrap();
+        let user = auth::account::store::find_by_email(&conn, account.email).await.unwrap().unwrap();
         assert_eq!((user.id, user.role()), (account.id, account.role));
     }
 }
