@@ -1,6 +1,6 @@
 //! How `maru-emotion` is put together.
 
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 use chassis::{
     cli::Program, clock::Clock, idempotency, pg::PgConfig, problem::Outcome, server::Bound, service::Foundation,
@@ -26,13 +26,16 @@ use crate::{
 /// The schema of `maru_emotion`.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/emotion");
 
-/// What handlers stand on; clones share it.
+/// What handlers stand on; clones share it. Every reply and every socket holds one for as long as it lives.
 #[derive(Clone)]
-pub struct App {
+pub struct App(Arc<Parts>);
+
+/// The parts of an [`App`].
+pub struct Parts {
     /// Pools, clock, life.
     pub ground: Foundation,
     /// The configuration.
-    pub config: Arc<EmotionConfig>,
+    pub config: EmotionConfig,
     /// Seals and opens what people write.
     pub vault: Vault,
     /// Judges how much of the companion one person may have.
@@ -49,6 +52,14 @@ pub struct App {
     pub replies: Replies,
     /// How long sockets are waited for.
     pub patience: Patience,
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
 }
 
 /// Builds the service and starts to listen.
@@ -110,8 +121,9 @@ impl App {
         let sign_in = SignIn::new(peers.auth.clone(), &ground);
         let limits = Limits::new(config.limits, ground.redis.clone(), ground.lifecycle.clone());
         let (instructions, replies) = (config.instructions.load(), Replies::default());
-        let config = Arc::new(config);
-        Ok(Self { ground, config, vault, limits, peers, sign_in, companion, instructions, replies, patience })
+        let parts =
+            Parts { ground, config, vault, limits, peers, sign_in, companion, instructions, replies, patience };
+        Ok(Self(Arc::new(parts)))
     }
 }
 

@@ -88,7 +88,8 @@ pub async fn open(
     let serving = async move {
         let admitted = match known {
             Some(admitted) => admitted,
-            None => entry::introduce(&app, &mut socket, &query).await,
+            // Put aside, as is all that sockets do only once: there are many of them.
+            None => Box::pin(entry::introduce(&app, &mut socket, &query)).await,
         };
         match admitted {
             Ok(admitted) => viewer::serve(app.as_ref().clone(), socket, admitted, language.0).await,

@@ -75,7 +75,7 @@ pub(super) async fn serve(app: App, socket: Socket, admitted: Admitted, locale: 
         farewell = login.ended() => Some(farewell),
     };
     if let Some(farewell) = farewell {
-        viewer.socket.end(farewell).await;
+        Box::pin(viewer.socket.end(farewell)).await;
     }
     drop(place);
 }
