@@ -16,7 +16,11 @@ use deadpool_redis::redis::Script;
 use domain::rate::{Decision, Rate};
 use tokio::time::Instant;
 
-use crate::{recent::Recent, redis::Redis};
+use crate::{
+    problem::{Outcome, Problem},
+    recent::Recent,
+    redis::Redis,
+};
 
 /// Keys remembered by one process; each costs about 40 bytes. A flood of new ones pushes out only what is not in use.
 const REMEMBERED: usize = 200_000;
@@ -182,7 +186,7 @@ impl Shared {
     /// one is not counted and refuses as it does.
     pub async fn take_each<const N: usize>(&self, counts: [(Count<'_>, Rate); N]) -> [Decision; N] {
         if self.may_ask() {
-            if let Ok(Some(decisions)) = tokio::time::timeout(self.redis.patience(PATIENCE), self.ask(&counts)).await {
+            if let Ok(decisions) = self.redis.within(PATIENCE, self.ask(&counts)).await {
                 return self.count_along(counts, decisions);
             }
             self.leave_alone();
@@ -213,9 +217,7 @@ impl Shared {
         self.alone.forget(&key);
         let command = deadpool_redis::redis::Cmd::del(self.redis.key(key));
         // What stays counted is given back by time.
-        let patience = self.redis.patience(PATIENCE);
-        if self.may_ask() && !matches!(tokio::time::timeout(patience, self.redis.run::<()>(&command)).await, Ok(Ok(())))
-        {
+        if self.may_ask() && self.redis.within(PATIENCE, self.redis.run::<()>(&command)).await.is_err() {
             self.leave_alone();
         }
     }
@@ -224,34 +226,32 @@ impl Shared {
     pub async fn give_back(&self, key: &str, rate: Rate) {
         let key = Count::from(key).key();
         self.alone.give_back(&key, rate);
-        let patience = self.redis.patience(PATIENCE);
-        if self.may_ask() && tokio::time::timeout(patience, self.return_one(&key, rate)).await.ok().flatten().is_none()
-        {
+        if self.may_ask() && self.redis.within(PATIENCE, self.return_one(&key, rate)).await.is_err() {
             self.leave_alone();
         }
     }
 
-    async fn return_one(&self, key: &str, rate: Rate) -> Option<()> {
-        let mut conn = self.redis.conn().await.ok()?;
+    async fn return_one(&self, key: &str, rate: Rate) -> Outcome<()> {
+        let mut conn = self.redis.conn().await?;
         let mut call = self.give_back.key(self.redis.key(key));
-        call.arg(rate.interval_us()).invoke_async(&mut conn).await.ok()
+        Ok(call.arg(rate.interval_us()).invoke_async(&mut conn).await?)
     }
 
-    async fn ask<const N: usize>(&self, counts: &[(Count<'_>, Rate); N]) -> Option<[Decision; N]> {
-        let mut conn = self.redis.conn().await.ok()?;
+    async fn ask<const N: usize>(&self, counts: &[(Count<'_>, Rate); N]) -> Outcome<[Decision; N]> {
+        let mut conn = self.redis.conn().await?;
         let mut call = self.script.prepare_invoke();
         for (count, rate) in counts {
             call.key(self.redis.key(count.key())).arg(rate.interval_us()).arg(rate.window_us());
         }
-        let judged: Vec<(bool, i64, i64)> = call.invoke_async(&mut conn).await.ok()?;
+        let judged: Vec<(bool, i64, i64)> = call.invoke_async(&mut conn).await?;
         let decide = |(&(_, rate), &(is_allowed, arrival_us, now_us)): (&(Count<'_>, Rate), &(bool, i64, i64))| {
             rate.decide(is_allowed, arrival_us, now_us)
         };
         let mut decisions: Vec<Decision> = counts.iter().zip(&judged).map(decide).collect();
         // Nothing is asked behind the first that refuses.
-        let last = *decisions.last()?;
-        decisions.resize(N, last);
-        decisions.try_into().ok()
+        let last = decisions.last().copied();
+        decisions.resize(N, last.ok_or_else(|| Problem::unexpected("the script has judged nothing"))?);
+        decisions.try_into().map_err(|_more| Problem::unexpected("the script has judged more than it was asked"))
     }
 
     fn may_ask(&self) -> bool {

@@ -121,8 +121,7 @@ impl App {
         let sign_in = SignIn::new(peers.auth.clone(), &ground);
         let limits = Limits::new(config.limits, ground.redis.clone(), ground.lifecycle.clone());
         let (instructions, replies) = (config.instructions.load(), Replies::default());
-        let parts =
-            Parts { ground, config, vault, limits, peers, sign_in, companion, instructions, replies, patience };
+        let parts = Parts { ground, config, vault, limits, peers, sign_in, companion, instructions, replies, patience };
         Ok(Self(Arc::new(parts)))
     }
 }

@@ -13,7 +13,7 @@ use deadpool::{
     managed::{self, QueueMode},
 };
 use deadpool_redis::redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind, cmd};
-use futures_util::{Stream, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt};
 use secrecy::{ExposeSecret, SecretString};
 
 use self::{
@@ -110,8 +110,21 @@ impl Redis {
     }
 
     /// Returns how long to wait for Redis where `usual` is as long as one would.
-    pub fn patience(&self, usual: Duration) -> Duration {
+    fn patience(&self, usual: Duration) -> Duration {
         usual.max(self.patience)
+    }
+
+    /// Waits for what is asked of Redis by somebody who would wait for `usual` and no longer.
+    ///
+    /// # Errors
+    /// What `asking` comes to, and 504 when it comes to nothing in time.
+    pub fn within<T, F>(&self, usual: Duration, asking: F) -> impl Future<Output = Outcome<T>> + use<T, F>
+    where
+        F: Future<Output = Outcome<T>>,
+    {
+        // Not an async function: that would hold the future twice.
+        let asked = tokio::time::timeout(self.patience(usual), asking);
+        asked.map(|answered| answered.unwrap_or_else(|late| Err(Problem::late(late))))
     }
 
     /// Takes a connection.

@@ -22,7 +22,6 @@ use domain::{
     time::Instant,
 };
 use serde::Serialize;
-use tokio::time::timeout;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -105,11 +104,9 @@ pub struct Talk {
 pub async fn announce(app: &App, owner: UserId) -> Talk {
     let id: ConversationId = app.ground.clock.id();
     let conversation = Conversation::new(id, owner, app.ground.clock.now());
-    let patience = app.ground.redis.patience(ANNOUNCE_TIMEOUT);
-    match timeout(patience, announced::put(&app.ground.redis, &conversation)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(problem)) => tracing::debug!(code = problem.code(), "a new conversation was not noted"),
-        Err(_elapsed) => tracing::debug!("a new conversation was not noted in time"),
+    let redis = &app.ground.redis;
+    if let Err(problem) = redis.within(ANNOUNCE_TIMEOUT, announced::put(redis, &conversation)).await {
+        tracing::debug!(code = problem.code(), "a new conversation was not noted");
     }
     Talk { conversation, is_written: false }
 }

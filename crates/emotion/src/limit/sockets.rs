@@ -108,9 +108,9 @@ impl Sockets {
             theirs.insert(socket);
         }
         let place = SocketPlace { sockets: self.0.clone(), owner, socket };
-        match tokio::time::timeout(self.0.redis.patience(PATIENCE), self.0.ask(owner, socket)).await {
+        match self.0.redis.within(PATIENCE, self.0.ask(owner, socket)).await {
             // Dropping the place gives back what was counted here.
-            Ok(Ok(false)) => Err(Problem::from(TOO_MANY_SOCKETS).retry_after(SOCKET_PAUSE)),
+            Ok(false) => Err(Problem::from(TOO_MANY_SOCKETS).retry_after(SOCKET_PAUSE)),
             _ => Ok(place),
         }
     }
@@ -164,7 +164,7 @@ impl Drop for SocketPlace {
         // One that could not be given back is free when its time is over.
         self.sockets.lifecycle.spawn("socket_place_given_back", async move {
             let command = cmd("ZREM").arg(key).arg(socket.to_string()).to_owned();
-            drop(tokio::time::timeout(sockets.redis.patience(PATIENCE), sockets.redis.run::<()>(&command)).await);
+            _ = sockets.redis.within(PATIENCE, sockets.redis.run::<()>(&command)).await;
         });
     }
 }

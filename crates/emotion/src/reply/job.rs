@@ -11,7 +11,7 @@ use domain::{
 use futures_util::StreamExt;
 use tokio::{
     sync::oneshot,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep},
 };
 
 use super::{
@@ -117,8 +117,9 @@ pub(super) async fn run(app: App, draft: Draft, begun: oneshot::Sender<Outcome<S
     live.progress.send_modify(|progress| progress.close(end));
     drop((growing, place));
     report(&live, end, started);
-    let patience = app.ground.redis.patience(REDIS_PATIENCE);
-    drop(timeout(patience, Box::pin(relay::tell_end(&app.ground.redis, &live, end))).await);
+    let telling = Box::pin(relay::tell_end(&app.ground.redis, &live, end));
+    // Without Redis it is read from the database.
+    _ = app.ground.redis.within(REDIS_PATIENCE, telling).await;
     if let Some(turn_budget) = turn_budget.filter(|_| end == End::Complete) {
         Box::pin(afterwards(&app, &live, &draft, &opening, &fresh, turn_budget)).await;
     }
@@ -161,7 +162,8 @@ fn announce(app: &App, live: &Live) {
     let notice = Notice::Begun { step: live.step.id, conversation: live.conversation, owner: live.owner, writer };
     let redis = app.ground.redis.clone();
     app.ground.lifecycle.spawn("reply_notice", async move {
-        drop(timeout(redis.patience(REDIS_PATIENCE), notices::send(&redis, notice)).await);
+        // Who missed it sees the reply when it asks for it.
+        _ = redis.within(REDIS_PATIENCE, notices::send(&redis, notice)).await;
     });
     app.replies.wake();
 }
@@ -265,8 +267,7 @@ async fn nobody_looks(app: &App, live: &Live) {
             continue;
         }
         let asking = Box::pin(relay::is_looked_at(&app.ground.redis, &live.step));
-        let elsewhere = timeout(app.ground.redis.patience(REDIS_PATIENCE), asking).await;
-        if !elsewhere.is_ok_and(Result::unwrap_or_default) {
+        if !app.ground.redis.within(REDIS_PATIENCE, asking).await.unwrap_or_default() {
             tracing::info!(step_id = %live.step.id, "nobody looks at a reply any more");
             return;
         }

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use chassis::problem::Outcome;
 use domain::ids::{ConversationId, Id, StepId, UserId};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::{
     STEP_NOT_FOUND,
@@ -136,16 +136,15 @@ async fn nobody_looks(live: &Live) {
 
 async fn grow(app: &App, live: &Live) -> End {
     let (mut heard_at, mut looked_at) = (Instant::now(), None::<Instant>);
-    let patience = app.ground.redis.patience(PATIENCE);
+    let redis = &app.ground.redis;
     loop {
         if looked_at.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
             looked_at = Some(Instant::now());
             // Without Redis the writer may give up on a viewer it does not know of; the person can ask again.
-            _ = timeout(patience, relay::look(&app.ground.redis, live.step.id)).await;
+            _ = redis.within(PATIENCE, relay::look(redis, live.step.id)).await;
         }
         let seen = live.progress.borrow().pieces();
-        let told = timeout(patience, relay::read(&app.ground.redis, live, seen)).await;
-        let told = told.ok().and_then(Result::ok).unwrap_or_default();
+        let told = redis.within(PATIENCE, relay::read(redis, live, seen)).await.unwrap_or_default();
         if told.is_empty() {
             if heard_at.elapsed() >= SILENCE {
                 heard_at = Instant::now();

@@ -55,15 +55,22 @@ impl Cache {
         Self { redis, put: Arc::new(Script::new(PUT)), get: Arc::new(Script::new(GET)) }
     }
 
-    /// Returns how long to wait for what Redis is told where `usual` is as long as one would.
-    pub fn patience(&self, usual: Duration) -> Duration {
-        self.redis.patience(usual)
+    /// Waits for what Redis is told, for `usual` and no longer.
+    ///
+    /// # Errors
+    /// What `telling` comes to, and 504 when it comes to nothing in time.
+    pub fn within(
+        &self,
+        usual: Duration,
+        telling: impl Future<Output = Outcome<()>>,
+    ) -> impl Future<Output = Outcome<()>> {
+        self.redis.within(usual, telling)
     }
 
     /// Returns a person's current session and the instant it was read at; nothing when it is not known, is over or Redis
     /// does not answer: then the database knows.
     pub async fn get(&self, owner: UserId) -> Option<(Row, DateTime<Utc>)> {
-        let (row, now) = tokio::time::timeout(self.redis.patience(PATIENCE), self.read(owner)).await.ok()?.ok()??;
+        let (row, now) = self.redis.within(PATIENCE, self.read(owner)).await.ok()??;
         (row.is_current() && row.due_at.is_none_or(|due_at| due_at > now)).then_some((row, now))
     }
 

@@ -79,10 +79,7 @@ impl Effects {
     }
 
     async fn tell(&self, telling: impl Future<Output = Outcome<()>>) {
-        let told = tokio::time::timeout(self.cache.patience(TELLING), telling)
-            .await
-            .unwrap_or_else(|late| Err(Problem::late(late)));
-        if let Err(problem) = told {
+        if let Err(problem) = self.cache.within(TELLING, telling).await {
             metrics::counter!("focus_untold_total").increment(1);
             tracing::warn!(code = problem.code(), "Redis has not heard of a change of a focus session");
         }
