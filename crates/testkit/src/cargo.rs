@@ -4,12 +4,11 @@
 //! says so and passes: everything that must hold is tested without them, too.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
-use crate::npm;
+use crate::outside;
 
 /// Builds the program of the package in `directory`, which finds `library` by pkg-config, and returns where it is.
 ///
@@ -32,19 +31,10 @@ fn build_here(directory: &str, program: &str, library: &str) -> Result<PathBuf, 
             return Err(format!("pkg-config does not find {library}"));
         }
     }
-    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/outside");
-    fs::create_dir_all(&target).expect("make a directory below target");
-    let _one_at_a_time = npm::lock(&target);
-    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--locked", "--quiet", "--manifest-path"])
-        .arg(Path::new(directory).join("Cargo.toml"))
-        .arg("--target-dir")
-        .arg(&target)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| format!("cargo cannot be started: {error}"))?;
-    if !output.status.success() {
-        return Err(format!("{program} cannot be built: {}", String::from_utf8_lossy(&output.stderr).trim()));
-    }
+    let (target, _one_at_a_time) = outside::claim("outside");
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--locked", "--quiet", "--manifest-path"]).arg(Path::new(directory).join("Cargo.toml"));
+    cargo.arg("--target-dir").arg(&target);
+    outside::run(&mut cargo, "cargo", &format!("build {program}"))?;
     Ok(target.join("debug").join(program))
 }

@@ -17,6 +17,7 @@ pub mod npm;
 pub mod npm_oidc;
 pub mod oidc;
 pub mod openai;
+mod outside;
 pub mod schema;
 pub mod settings;
 pub mod smtp;

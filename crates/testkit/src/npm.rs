@@ -3,11 +3,9 @@
 //! They need Node.js, and once the package registry; where one of them is missing the test that wants a package says so
 //! and passes: everything that must hold is tested without it, too.
 
-use std::{
-    fs::{self, File},
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+use std::{fs, path::PathBuf, process::Command};
+
+use crate::outside;
 
 /// What npm is told beside: to run no script of a package, and to give up soon where there is no network.
 const OPTIONS: [&str; 5] =
@@ -22,31 +20,14 @@ pub async fn install(package: &'static str) -> Result<PathBuf, String> {
 }
 
 fn install_here(package: &str) -> Result<PathBuf, String> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/npm");
-    fs::create_dir_all(&directory).expect("make a directory below target");
-    let _one_at_a_time = lock(&directory);
+    let (directory, _one_at_a_time) = outside::claim("npm");
     let done = directory.join(format!("installed-{}", package.replace(['@', '/'], "-")));
     if done.exists() {
         return Ok(directory);
     }
-    let output = Command::new("npm")
-        .args(["install", "--prefix", "."])
-        .args(OPTIONS)
-        .arg(package)
-        .current_dir(&directory)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| format!("npm cannot be started: {error}"))?;
-    if !output.status.success() {
-        return Err(format!("npm cannot install {package}: {}", String::from_utf8_lossy(&output.stderr).trim()));
-    }
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--prefix", "."]).args(OPTIONS).arg(package).current_dir(&directory);
+    outside::run(&mut npm, "npm", &format!("install {package}"))?;
     fs::write(done, package).expect("remember that it is installed");
     Ok(directory)
-}
-
-/// Waits until no other test works in a directory; released with the file. Tests run side by side in processes of their own.
-pub(crate) fn lock(directory: &Path) -> File {
-    let lock = File::create(directory.join("lock")).expect("make a lock file");
-    lock.lock().expect("wait for the other tests");
-    lock
 }

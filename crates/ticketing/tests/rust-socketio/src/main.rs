@@ -15,6 +15,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// What is listened for; the library calls a connection that is accepted `open`.
 const EVENTS: [&str; 5] = ["open", "error", "room-info", "seat-locked", "seat-update"];
 
+/// What the library puts before the packet that refuses a connection.
+const REFUSED: &str = "Received an ConnectError frame: ";
+
 /// A client, and what it hears.
 struct Listener {
     client: Client,
@@ -90,6 +93,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let mut refused = Listener::connect(&arguments, &json!("made-up")).await?;
     let refusal = refused.hear("error").await?;
+    let refusal = refusal.as_str().and_then(|text| text.strip_prefix(REFUSED)).ok_or("another refusal")?;
+    let refusal: Value = serde_json::from_str(refusal)?;
     // Over a WebSocket the connection has been closed by now, over which it would say so.
     _ = refused.client.disconnect().await;
 
@@ -105,7 +110,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let error = listener.hear("error").await?;
     listener.client.disconnect().await?;
     let seen = json!({
-        "refusal": refusal, "join": join, "room": room, "locked": locked, "update": update, "errors": [error["code"]],
+        "refusal": refusal["message"], "join": join, "room": room, "locked": locked, "update": update, "errors": [error["code"]],
     });
     println!("{seen}");
     Ok(())
