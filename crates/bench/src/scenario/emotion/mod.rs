@@ -98,7 +98,8 @@ impl Ground<'_> {
 
 /// Measures and reports.
 pub(crate) async fn run(options: &Options, processes: &Processes) -> Result<Verdict, Trouble> {
-    super::sockets::check_open_files(options.streams.max(options.at_once * 2))?;
+    let most = options.litellm_streams.iter().copied().fold(options.streams, u32::max);
+    super::sockets::check_open_files(most.max(options.at_once * 2))?;
     let platform = Platform::ask().await?;
     let url = platform.scripted_llm_url.clone().ok_or_else(|| {
         Trouble::Missing("the platform asks no scripted model: start it with `maru-dev up --scripted-llm`".to_owned())
@@ -106,7 +107,7 @@ pub(crate) async fn run(options: &Options, processes: &Processes) -> Result<Verd
     let (model, door) = (Model::new(&url)?, Door::new(&platform.gateway_url)?);
     let mut report = Report::open("emotion").await;
     progress("people register")?;
-    let people = person::register(&platform.gateway_url, person::needed(options.streams, options.at_once)).await?;
+    let people = person::register(&platform.gateway_url, person::needed(most, options.at_once)).await?;
     let ground = Ground { platform: &platform, model, door, people };
 
     let Options { at_once, rounds, round_seconds, model_ms, .. } = *options;
