@@ -53,8 +53,8 @@ pub(super) struct Facts {
     pub(super) reply_tokens: Option<u32>,
     /// Milliseconds until the first text of who answered.
     pub(super) ttft_ms: Option<u32>,
-    /// Whether tokens of the person's day were reserved.
-    pub(super) is_reserved: bool,
+    /// Whether it is for a model: tokens of the person's day are reserved, and those of the reply are counted.
+    pub(super) is_for_model: bool,
 }
 
 impl Facts {
@@ -100,16 +100,13 @@ pub(super) async fn run(app: App, draft: Draft, begun: oneshot::Sender<Outcome<S
     drop(begun.send(Ok(Started::Now(live.view(0)))));
     announce(&app, &live);
     let Size { tokens: prompt_tokens, turn_budget } = fresh.size;
-    let mut facts = Facts { prompt_tokens, is_reserved: turn_budget.is_some(), ..Facts::default() };
+    let mut facts = Facts { prompt_tokens, is_for_model: turn_budget.is_some(), ..Facts::default() };
     let end = match ahead.into_pieces(app.companion.as_ref()) {
         Some(pieces) => write(&app, &live, &fresh, opening.locale, pieces, &mut facts).await,
         None => End::Interrupted,
     };
-    if turn_budget.is_some() {
-        facts.reply_tokens = u32::try_from(context::count(&live.progress.borrow().written().text())).ok();
-    }
     // There are many of these, most of their time in `write`: what else they do is put aside until they do it.
-    let end = Box::pin(keep::whole(&app, &live, end, &facts)).await;
+    let end = Box::pin(keep::whole(&app, &live, end, &mut facts)).await;
     // Before anybody hears of the end, and says the next thing.
     if turn_budget.is_some() && end == End::Complete {
         app.replies.remember(live.conversation, Recollection::after(&app, &draft, &fresh, &live, &facts));

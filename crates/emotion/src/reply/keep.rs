@@ -2,12 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chassis::problem::Outcome;
+use chassis::problem::{Outcome, Problem};
 use diesel_async::AsyncPgConnection;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::{job::Facts, live::Live, progress::End};
-use crate::{app::App, limit, step::running};
+use super::{job::Facts, live::Live, progress::End, written::Written};
+use crate::{
+    app::App,
+    context, limit,
+    step::{kept, running},
+};
 
 /// How often the text so far is kept and the lease renewed; a third of the lease.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
@@ -21,10 +25,53 @@ const TOGETHER: usize = 32;
 const KEEP_PATIENCE: Duration = Duration::from_secs(20);
 const KEEP_EVERY: Duration = Duration::from_millis(500);
 
-/// Returns the text so far and where its pieces end.
-fn so_far(live: &Live) -> (String, Vec<u32>) {
-    let progress = live.progress.borrow();
-    (progress.written().text(), progress.written().ends())
+/// A text, and the length of each of its pieces.
+#[derive(Default)]
+struct Text {
+    text: String,
+    lengths: Vec<u32>,
+}
+
+impl Text {
+    /// Copies what a reply has after the first `seen` pieces, but for what was let go of.
+    fn after(seen: u32, live: &Live) -> Self {
+        let progress = live.progress.borrow();
+        let mut text = Self::default();
+        progress.after(seen).into_iter().for_each(|piece| text.push(piece));
+        text
+    }
+
+    fn push(&mut self, piece: &str) {
+        self.text.push_str(piece);
+        self.lengths.push(u32::try_from(piece.len()).unwrap_or(u32::MAX));
+    }
+
+    fn as_reply(&self) -> running::Reply<'_> {
+        running::Reply { text: &self.text, lengths: &self.lengths }
+    }
+}
+
+/// Returns the whole of a reply, with what was let go of; nothing when its step is not there any more.
+async fn whole_of(conn: &mut AsyncPgConnection, live: &Live) -> Outcome<Option<Text>> {
+    // In this order: more may be let go of meanwhile, but nothing that is not kept.
+    let (gone, rest) = {
+        let progress = live.progress.borrow();
+        (progress.gone(), Text::after(progress.gone(), live))
+    };
+    if gone == 0 {
+        return Ok(Some(rest));
+    }
+    let kept = kept::find_text(conn, &live.vault, live.step.id, live.step.attempt).await?;
+    let Some(kept) = kept.map(Written::from) else { return Ok(None) };
+    let gone = usize::try_from(gone).unwrap_or(usize::MAX);
+    let mut whole = Text::default();
+    kept.after(0).take(gone).for_each(|piece| whole.push(piece));
+    if whole.lengths.len() < gone {
+        return Err(Problem::unexpected("less is kept of a reply than was let go of"));
+    }
+    whole.text.push_str(&rest.text);
+    whole.lengths.extend(rest.lengths);
+    Ok(Some(whole))
 }
 
 /// Starts the loop that keeps what there is of the replies that are written here, some of them in one statement: a
@@ -67,21 +114,25 @@ async fn checkpoint(app: &App, own: &[Arc<Live>]) -> Outcome<()> {
 async fn checkpoint_some(conn: &mut AsyncPgConnection, some: &[Arc<Live>]) -> Outcome<()> {
     let mut sealed = Vec::with_capacity(some.len());
     for live in some {
-        let (text, ends) = so_far(live);
-        let reply = running::Progress { text: &text, ends: &ends };
-        match running::Checkpoint::seal(&live.vault, live.step.id, live.step.attempt, reply) {
+        let (first, grown) = (live.kept(), Text::after(live.kept(), live));
+        match running::Checkpoint::seal(&live.vault, live.step.id, live.step.attempt, first, grown.as_reply()) {
             Ok(checkpoint) => sealed.push(checkpoint),
             // It cannot be kept at its end either; the others can.
             Err(problem) => problem.log(),
         }
     }
     let there = running::checkpoint(conn, &sealed).await?;
-    some.iter().filter(|live| !there.contains(&live.step.id)).for_each(|live| live.gone());
+    for live in some {
+        match there.iter().find(|(id, _pieces)| *id == live.step.id) {
+            Some((_id, pieces)) => live.has_kept(*pieces),
+            None => live.gone(),
+        }
+    }
     Ok(())
 }
 
 /// Keeps the reply, with patience; a reply that could not be kept is not complete.
-pub(super) async fn whole(app: &App, live: &Live, end: End, facts: &Facts) -> End {
+pub(super) async fn whole(app: &App, live: &Live, end: End, facts: &mut Facts) -> End {
     let give_up = Instant::now() + KEEP_PATIENCE;
     loop {
         match try_to_keep(app, live, end, facts).await {
@@ -97,12 +148,14 @@ pub(super) async fn whole(app: &App, live: &Live, end: End, facts: &Facts) -> En
     }
 }
 
-async fn try_to_keep(app: &App, live: &Live, end: End, facts: &Facts) -> Outcome<bool> {
+async fn try_to_keep(app: &App, live: &Live, end: End, facts: &mut Facts) -> Outcome<bool> {
     // First of all: while many wait for one there are no copies of what they keep.
     let mut conn = app.ground.pg.conn().await?;
     let id = live.step.id;
-    let (text, ends) = so_far(live);
-    let reply = running::Progress { text: &text, ends: &ends };
+    let Some(reply) = whole_of(&mut conn, live).await? else { return Ok(false) };
+    if facts.is_for_model && facts.reply_tokens.is_none() {
+        facts.reply_tokens = u32::try_from(context::count(&reply.text)).ok();
+    }
     let signed = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
     let finish = facts.finish.as_ref();
     let about = Arc::clone(live.progress.borrow().known());
@@ -115,12 +168,12 @@ async fn try_to_keep(app: &App, live: &Live, end: End, facts: &Facts) -> Outcome
         reply_tokens: facts.reply_tokens.map(signed),
         emotion: about.emotion.as_ref(),
         ttft_ms: facts.ttft_ms.map(signed),
-        ..running::Ended::new(reply, end.status(), app.ground.clock.now())
+        ..running::Ended::new(reply.as_reply(), end.status(), app.ground.clock.now())
     };
     if !running::finish(&mut conn, &live.vault, (id, live.step.attempt), ended).await? {
         return Ok(false);
     }
-    if facts.is_reserved {
+    if facts.is_for_model {
         limit::settle(&mut conn, id, facts.cost()).await?;
     }
     Ok(true)

@@ -74,6 +74,8 @@ pub struct Live {
     pub(super) is_mirror: bool,
     /// Pieces that other replicas were told.
     told: AtomicU32,
+    /// Pieces that are kept in the database.
+    kept: AtomicU32,
 }
 
 impl Live {
@@ -97,6 +99,7 @@ impl Live {
             is_gone: AtomicBool::new(false),
             is_mirror,
             told: AtomicU32::new(0),
+            kept: AtomicU32::new(0),
         }
     }
 
@@ -112,7 +115,7 @@ impl Live {
 
     /// Looks at it from the piece after the first `seen` ones.
     pub fn view(&self, seen: u32) -> Reply {
-        Reply::new(self.step, self.progress.subscribe(), seen)
+        Reply::new(self.step, self.vault.clone(), self.progress.subscribe(), seen)
     }
 
     /// Says that its step is not there any more.
@@ -133,6 +136,19 @@ impl Live {
 
     pub(super) fn has_told(&self, pieces: u32) {
         self.told.fetch_max(pieces, Ordering::AcqRel);
+    }
+
+    pub(super) fn kept(&self) -> u32 {
+        self.kept.load(Ordering::Acquire)
+    }
+
+    /// Says that the first `pieces` ones are kept, and lets go of text that nobody needs who keeps up.
+    pub(super) fn has_kept(&self, pieces: u32) {
+        let kept = self.kept.fetch_max(pieces, Ordering::AcqRel).max(pieces);
+        self.progress.send_if_modified(|progress| {
+            progress.let_go(kept.min(self.told()));
+            false
+        });
     }
 }
 

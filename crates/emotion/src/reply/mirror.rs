@@ -14,6 +14,7 @@ use super::{
     live::Live,
     progress::{About, Begun, End, Progress, Reply},
     relay,
+    written::Written,
 };
 use crate::{
     app::App,
@@ -74,7 +75,7 @@ async fn fetch(app: &App, owner: UserId, id: StepId) -> Outcome<(Arc<Live>, bool
     let (step, conversation) = (begun(&kept), ConversationId::from_uuid(kept.step.session_id));
     let end = End::of(kept.step.status());
     let progress = match end {
-        Some(end) => finished(kept, end),
+        Some(end) => finished(&kept, end),
         None => Progress::about(about(&kept)),
     };
     Ok((Arc::new(Live::new(step, conversation, owner, vault, progress, true)), end.is_some()))
@@ -104,9 +105,9 @@ fn arc_step(number: u8) -> Option<domain::arc::Step> {
     domain::arc::Step::ALL.into_iter().find(|step| step.number() == number)
 }
 
-fn finished(kept: KeptReply, end: End) -> Progress {
-    let about = about(&kept);
-    Progress::kept(&kept.step.gpt_response, kept.ends, end, about)
+fn finished(kept: &KeptReply, end: End) -> Progress {
+    let about = about(kept);
+    Progress::kept(Written::of(&kept.step.gpt_response, kept.lengths.as_deref()), end, about)
 }
 
 /// Lets a mirror grow until its reply is over, or nobody looks.
@@ -195,7 +196,7 @@ async fn ask_database(app: &App, live: &Live) -> Option<End> {
     if kept.step.attempt != live.step.attempt {
         return Some(End::Interrupted);
     }
-    let known = finished(kept, end.unwrap_or(End::Interrupted));
+    let known = finished(&kept, end.unwrap_or(End::Interrupted));
     live.progress.send_modify(|progress| {
         let news: Vec<_> = known.after(progress.pieces()).into_iter().map(ToOwned::to_owned).collect();
         for piece in news {

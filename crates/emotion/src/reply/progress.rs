@@ -1,14 +1,25 @@
 //! A reply while it grows, read by any number of viewers at their own pace.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use chassis::pg::Pg;
 use chrono::{DateTime, Utc};
 use domain::{companion::StepStatus, ids::StepId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 
 use super::written::Written;
+use crate::{step::kept, vault::PersonVault};
+
+/// Bytes of a reply that are held in any case: twice what a long one of a companion has.
+const HELD: usize = 4 * 1024;
+/// How long a viewer waits for a database that is away, and how often it tries.
+const READ_PATIENCE: Duration = Duration::from_secs(20);
+const READ_EVERY: Duration = Duration::from_millis(500);
 
 /// How a reply ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,18 +123,8 @@ impl Progress {
         Self { about: Arc::new(about), ..Self::default() }
     }
 
-    /// Puts a reply together from what was kept of it. Of one whose pieces are not known the text is one piece.
-    pub(super) fn kept(text: &str, ends: Option<Vec<u32>>, end: End, about: About) -> Self {
-        let whole = u32::try_from(text.len()).unwrap_or(u32::MAX);
-        let fits = |ends: &Vec<u32>| {
-            ends.is_sorted() && ends.iter().all(|end| text.is_char_boundary(size(*end))) && ends.last() == Some(&whole)
-        };
-        let ends = ends.filter(fits).unwrap_or_else(|| if text.is_empty() { Vec::new() } else { vec![whole] });
-        let (mut written, mut start) = (Written::default(), 0);
-        for end in ends.into_iter().map(size) {
-            written.push(text.get(start..end).unwrap_or_default());
-            start = end;
-        }
+    /// Puts a reply together from what was kept of it.
+    pub(super) fn kept(written: Written, end: End, about: About) -> Self {
         Self { written, end: Some(end), about: Arc::new(about), is_own: false }
     }
 
@@ -137,9 +138,22 @@ impl Progress {
         u32::try_from(self.written.pieces()).unwrap_or(u32::MAX)
     }
 
-    /// Returns the pieces after the first `seen` ones.
+    /// Returns the pieces after the first `seen` ones, without those that were let go of.
     pub(super) fn after(&self, seen: u32) -> Vec<&str> {
-        (seen..self.pieces()).filter_map(|index| self.piece(index)).collect()
+        self.written.after(size(seen)).collect()
+    }
+
+    /// Lets go of text that has nothing but the first `pieces` ones, unless the reply is short: most are, and whoever
+    /// reads one again need not ask the database.
+    pub(super) fn let_go(&mut self, pieces: u32) {
+        if self.written.bytes() > HELD {
+            self.written.let_go(size(pieces));
+        }
+    }
+
+    /// Returns how many pieces were let go of.
+    pub(super) fn gone(&self) -> u32 {
+        u32::try_from(self.written.gone()).unwrap_or(u32::MAX)
     }
 
     /// Adds a piece.
@@ -174,9 +188,24 @@ impl Progress {
         was_open
     }
 
-    fn piece(&self, index: u32) -> Option<&str> {
-        self.written.piece(size(index))
+    /// Finds the piece after the first `seen` ones.
+    fn next(&self, seen: u32) -> Next<'_> {
+        match (self.written.piece(size(seen)), self.end) {
+            (Some(piece), _) => Next::Piece(piece),
+            (None, _) if seen < self.gone() => Next::Gone,
+            (None, Some(end)) => Next::End(end),
+            (None, None) => Next::Unwritten,
+        }
     }
+}
+
+/// What comes after some pieces.
+enum Next<'a> {
+    Piece(&'a str),
+    /// A piece that was let go of.
+    Gone,
+    End(End),
+    Unwritten,
 }
 
 fn size(number: u32) -> usize {
@@ -186,13 +215,16 @@ fn size(number: u32) -> usize {
 /// A viewer's hold on a reply.
 pub struct Reply {
     step: Begun,
+    vault: PersonVault,
     progress: watch::Receiver<Progress>,
     seen: u32,
+    /// What is kept of it, while this viewer is at a place of which the text was let go.
+    kept: Option<Box<Written>>,
 }
 
 impl Reply {
-    pub(super) fn new(step: Begun, progress: watch::Receiver<Progress>, seen: u32) -> Self {
-        Self { step, progress, seen }
+    pub(super) fn new(step: Begun, vault: PersonVault, progress: watch::Receiver<Progress>, seen: u32) -> Self {
+        Self { step, vault, progress, seen, kept: None }
     }
 
     /// Returns the step it answers.
@@ -222,21 +254,53 @@ impl Reply {
     }
 
     /// Waits for what this viewer has not seen. Nothing is lost when the wait is given up.
-    pub async fn next(&mut self) -> Event {
+    pub async fn next(&mut self, pg: &Pg) -> Event {
         loop {
-            {
+            let is_gone = {
                 let progress = self.progress.borrow_and_update();
-                if let Some(piece) = progress.piece(self.seen) {
-                    self.seen += 1;
-                    return Event::Piece(self.seen, piece.to_owned());
+                match progress.next(self.seen) {
+                    Next::Piece(piece) => {
+                        self.seen += 1;
+                        self.kept = None;
+                        return Event::Piece(self.seen, piece.to_owned());
+                    }
+                    Next::End(end) => return Event::Ended(end),
+                    Next::Gone => true,
+                    Next::Unwritten => false,
                 }
-                if let Some(end) = progress.end {
-                    return Event::Ended(end);
-                }
+            };
+            if is_gone {
+                // Put aside: hardly anybody comes this late, and there are many who wait here.
+                return Box::pin(self.read(pg)).await;
             }
             // The job is gone without a word: it panicked.
             if self.progress.changed().await.is_err() {
                 return Event::Ended(self.progress.borrow().end.unwrap_or(End::Interrupted));
+            }
+        }
+    }
+
+    /// Reads the next piece from the database.
+    async fn read(&mut self, pg: &Pg) -> Event {
+        let give_up = Instant::now() + READ_PATIENCE;
+        loop {
+            if let Some(piece) = self.kept.as_ref().and_then(|kept| kept.piece(size(self.seen))) {
+                self.seen += 1;
+                return Event::Piece(self.seen, piece.to_owned());
+            }
+            let kept = async {
+                let mut conn = pg.conn().await?;
+                kept::find_text(&mut conn, &self.vault, self.step.id, self.step.attempt).await
+            };
+            match kept.await.map(|kept| kept.map(Written::from)) {
+                Ok(Some(kept)) if kept.pieces() > size(self.seen) => self.kept = Some(Box::new(kept)),
+                // It was erased, or is being written anew.
+                Ok(_) => return Event::Ended(End::Interrupted),
+                Err(problem) if Instant::now() > give_up => {
+                    problem.log();
+                    return Event::Ended(End::Interrupted);
+                }
+                Err(_away) => sleep(READ_EVERY).await,
             }
         }
     }
@@ -252,6 +316,7 @@ impl Reply {
 
 #[cfg(test)]
 mod tests {
+    use chassis::pg::PgConfig;
     use domain::ids::Id;
     use proptest::prelude::*;
 
@@ -263,7 +328,12 @@ mod tests {
 
     fn reply() -> (watch::Sender<Progress>, Reply) {
         let (progress, watching) = watch::channel(Progress::default());
-        (progress, Reply::new(begun(), watching, 0))
+        (progress, Reply::new(begun(), PersonVault::without_key(), watching, 0))
+    }
+
+    fn nowhere() -> Pg {
+        let database_url = String::from("postgres://nobody@127.0.0.1:1/nothing").into();
+        Pg::new(&PgConfig { database_url, database_pool_size: 1 }, "test").unwrap()
     }
 
     fn piece(seq: u32, text: &str) -> Event {
@@ -278,9 +348,9 @@ mod tests {
         }
         progress.send_modify(|p| p.close(End::Complete));
         for (seq, text) in [(1, "오늘 "), (2, ""), (3, "어땠나요?")] {
-            assert!(reply.next().await == piece(seq, text));
+            assert!(reply.next(&nowhere()).await == piece(seq, text));
         }
-        assert!(reply.next().await == Event::Ended(End::Complete));
+        assert!(reply.next(&nowhere()).await == Event::Ended(End::Complete));
         assert_eq!(reply.ended().await, End::Complete);
     }
 
@@ -289,22 +359,52 @@ mod tests {
         let (progress, mut reply) = reply();
         progress.send_modify(|p| p.push("그래"));
         drop(progress);
-        assert!(reply.next().await == piece(1, "그래"));
-        assert!(reply.next().await == Event::Ended(End::Interrupted));
+        assert!(reply.next(&nowhere()).await == piece(1, "그래"));
+        assert!(reply.next(&nowhere()).await == Event::Ended(End::Interrupted));
     }
 
     #[tokio::test]
     async fn a_kept_reply_is_read_again_from_any_place() {
         let kept = |seen| {
-            let progress = Progress::kept("하나 둘", Some(vec![7, 10]), End::Stopped, About::default());
-            Reply::new(begun(), watch::channel(progress).1, seen)
+            let progress = Progress::kept(Written::of("하나 둘", Some(&[7, 3])), End::Stopped, About::default());
+            Reply::new(begun(), PersonVault::without_key(), watch::channel(progress).1, seen)
         };
         let mut reply = kept(1);
-        assert!(reply.next().await == piece(2, "둘") && reply.next().await == Event::Ended(End::Stopped));
-        // Ends of another text: what was said is told all the same.
-        let progress = Progress::kept("하나", Some(vec![2, 6]), End::Complete, About::default());
-        let mut reply = Reply::new(begun(), watch::channel(progress).1, 0);
-        assert!(reply.next().await == piece(1, "하나") && reply.next().await == Event::Ended(End::Complete));
+        assert!(
+            reply.next(&nowhere()).await == piece(2, "둘")
+                && reply.next(&nowhere()).await == Event::Ended(End::Stopped)
+        );
+        // Lengths of another text: what was said is told all the same.
+        let progress = Progress::kept(Written::of("하나", Some(&[2, 4])), End::Complete, About::default());
+        let mut reply = Reply::new(begun(), PersonVault::without_key(), watch::channel(progress).1, 0);
+        assert!(
+            reply.next(&nowhere()).await == piece(1, "하나")
+                && reply.next(&nowhere()).await == Event::Ended(End::Complete)
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_keeps_up_needs_no_database_and_who_comes_late_waits_for_one_that_is_away() {
+        let (progress, mut reply) = reply();
+        let long = "가".repeat(HELD);
+        progress.send_modify(|p| p.push(&long));
+        progress.send_modify(|p| p.let_go(1));
+        let (mut late, since) = (Reply { seen: 0, ..reply }, Instant::now());
+        assert!(late.next(&nowhere()).await == Event::Ended(End::Interrupted) && since.elapsed() >= READ_PATIENCE);
+        reply = Reply { seen: 1, ..late };
+        progress.send_modify(|p| p.push("끝"));
+        assert!(reply.next(&nowhere()).await == piece(2, "끝"));
+        progress.send_modify(|p| p.let_go(2));
+        progress.send_modify(|p| p.close(End::Complete));
+        assert!(reply.next(&nowhere()).await == Event::Ended(End::Complete));
+    }
+
+    #[test]
+    fn a_short_reply_is_held_whole() {
+        let mut progress = Progress::default();
+        progress.push("하나");
+        progress.let_go(1);
+        assert_eq!((progress.gone(), progress.after(0)), (0, vec!["하나"]));
     }
 
     proptest! {
@@ -316,7 +416,7 @@ mod tests {
             }
             let cut = u32::from(cut) % (progress.pieces() + 1);
             let seen: String = pieces[..size(cut)].concat();
-            prop_assert_eq!(seen + &progress.after(cut).concat(), progress.written().text());
+            prop_assert_eq!(seen + &progress.after(cut).concat(), pieces.concat());
         }
     }
 }

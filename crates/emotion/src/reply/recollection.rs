@@ -111,6 +111,10 @@ impl Recollection {
     /// Remembers what is known when a reply has ended whole.
     pub(super) fn after(app: &App, draft: &Draft, fresh: &Fresh, live: &Live, facts: &Facts) -> Option<Self> {
         let (said, progress) = (&draft.message.user_input, live.progress.borrow());
+        // A long reply is read again where it is kept.
+        if progress.gone() > 0 {
+            return None;
+        }
         let kept = usize::try_from(context::TURNS_READ - 1).unwrap_or_default();
         let before = fresh.steps.get(..kept).unwrap_or(&fresh.steps);
         let bytes = before.iter().map(length).sum::<usize>() + said.len() + progress.written().bytes();
@@ -119,7 +123,7 @@ impl Recollection {
         let newest = Turn {
             name: draft.client_msg_id.clone(),
             said: said.clone(),
-            reply: progress.written().text(),
+            reply: progress.after(0).concat(),
             tokens: tokens.zip(facts.reply_tokens).and_then(|(of_it, of_reply)| {
                 usize::try_from(of_reply).ok().and_then(|of_reply| of_it.checked_add(of_reply))
             }),

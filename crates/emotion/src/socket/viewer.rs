@@ -98,7 +98,7 @@ impl Viewer {
                 () = &mut must_end => return Err(Farewell::restarting()),
                 // Put aside: most of the time nothing is said, and there are many of these.
                 heard = self.socket.hear() => Box::pin(self.answer(heard?)).await?,
-                event = next(&mut self.showing) => self.show(event).await?,
+                event = next(&self.app, &mut self.showing) => self.show(event).await?,
                 live = self.room.next() => self.notice(&live),
             }
             if self.showing.is_none() {
@@ -298,9 +298,9 @@ async fn send(socket: &mut Socket, frame: Frame) -> Result<(), Farewell> {
 }
 
 /// Waits for the next event of a reply, for ever when there is none.
-async fn next(showing: &mut Option<Showing>) -> Event {
+async fn next(app: &App, showing: &mut Option<Showing>) -> Event {
     match showing {
-        Some(shown) => shown.reply.next().await,
+        Some(shown) => shown.reply.next(&app.ground.pg).await,
         None => std::future::pending().await,
     }
 }

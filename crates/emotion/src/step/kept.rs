@@ -15,34 +15,35 @@ use crate::{
     vault::{Column, PersonVault},
 };
 
-/// Seals where the pieces of a reply end, as the length of each.
-pub(super) fn seal_ends(vault: &PersonVault, id: StepId, ends: &[u32]) -> Outcome<Vec<u8>> {
-    let mut text = String::with_capacity(ends.len() * 3);
-    let mut before = 0;
-    for end in ends {
-        text.push_str(&end.saturating_sub(before).to_string());
+/// Writes the lengths of pieces down, bytes.
+pub(super) fn write_lengths(lengths: &[u32]) -> String {
+    let mut text = String::with_capacity(lengths.len() * 3);
+    for length in lengths {
+        text.push_str(&length.to_string());
         text.push(' ');
-        before = *end;
     }
-    vault.seal(id.0, Column::ReplyEnds, &text)
+    text
 }
 
-fn open_ends(vault: &PersonVault, id: StepId, sealed: &[u8]) -> Outcome<Option<Vec<u32>>> {
-    let text = vault.open(id.0, Column::ReplyEnds, sealed)?;
-    let lengths: Result<Vec<u32>, _> = text.split_whitespace().map(str::parse).collect();
-    let sum = |end: &mut u32, length: u32| {
-        *end = end.checked_add(length)?;
-        Some(*end)
-    };
-    Ok(lengths.ok().map(|lengths| lengths.into_iter().scan(0, sum).collect()))
+fn open_lengths(vault: &PersonVault, id: StepId, sealed: Option<&[u8]>) -> Outcome<Option<Vec<u32>>> {
+    let text = sealed.map(|sealed| vault.open(id.0, Column::ReplyEnds, sealed)).transpose()?;
+    Ok(text.and_then(|text| text.split_whitespace().map(str::parse).collect::<Result<_, _>>().ok()))
+}
+
+/// The text of a reply as it was kept. It has no `Debug`.
+pub struct KeptText {
+    /// The text.
+    pub text: String,
+    /// The length of each of its pieces, bytes; nothing when that is not known.
+    pub lengths: Option<Vec<u32>>,
 }
 
 /// A step with the pieces of its reply. It has no `Debug`.
 pub struct KeptReply {
     /// The step.
     pub step: Step,
-    /// Where the pieces end; nothing when that is not known.
-    pub ends: Option<Vec<u32>>,
+    /// The length of each piece, bytes; nothing when that is not known.
+    pub lengths: Option<Vec<u32>>,
 }
 
 /// Finds a step of a conversation of `owner`, with the pieces of its reply.
@@ -63,8 +64,30 @@ pub async fn find_reply(
         .await
         .optional()?;
     let Some((row, sealed)) = found else { return Ok(None) };
-    let ends = sealed.map(|sealed| open_ends(vault, id, &sealed)).transpose()?.flatten();
-    Ok(Some(KeptReply { step: row.open(vault)?, ends }))
+    Ok(Some(KeptReply { step: row.open(vault)?, lengths: open_lengths(vault, id, sealed.as_deref())? }))
+}
+
+/// Reads as much of a reply as is kept of it, in one try.
+///
+/// # Errors
+/// Returns a problem when the database is away, or the step was altered behind our back.
+pub async fn find_text(
+    conn: &mut AsyncPgConnection,
+    vault: &PersonVault,
+    id: StepId,
+    attempt: i32,
+) -> Outcome<Option<KeptText>> {
+    type Sealed = Option<Vec<u8>>;
+    let found: Option<(Sealed, Sealed)> = emotion_steps::table
+        .find(id.0)
+        .filter(emotion_steps::attempt.eq(attempt))
+        .select((emotion_steps::gpt_response_sealed, emotion_steps::reply_ends_sealed))
+        .first(conn)
+        .await
+        .optional()?;
+    let Some((Some(text), lengths)) = found else { return Ok(None) };
+    let text = vault.open(id.0, Column::GptResponse, &text)?;
+    Ok(Some(KeptText { text, lengths: open_lengths(vault, id, lengths.as_deref())? }))
 }
 
 /// Returns how far the reply of a step of `owner` is.

@@ -23,11 +23,11 @@ use domain::{
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{BUSY, kept::seal_ends, row::NewStep};
+use super::{BUSY, kept::write_lengths, row::NewStep};
 use crate::{
     limit,
     schema::emotion_steps,
-    vault::{Column, PersonVault},
+    vault::{Column, Part, PersonVault},
 };
 
 /// When a lease that is taken or renewed now ends: three renewals may be missed.
@@ -38,26 +38,31 @@ const LEASE_PASSED: &str = "lease_until < clock_timestamp()";
 const UNFINISHED: [&str; 3] =
     [StepStatus::Pending.name(), StepStatus::Streaming.name(), StepStatus::Interrupted.name()];
 
-/// A reply as far as it got.
+/// The text of a reply.
 #[derive(Clone, Copy, Default)]
-pub struct Progress<'a> {
+pub struct Reply<'a> {
     /// The text.
     pub text: &'a str,
-    /// Where its pieces end, bytes.
-    pub ends: &'a [u32],
+    /// The length of each piece, bytes.
+    pub lengths: &'a [u32],
 }
 
-impl Progress<'_> {
-    fn seq(&self) -> i32 {
-        i32::try_from(self.ends.len()).unwrap_or(i32::MAX)
+impl Reply<'_> {
+    fn pieces(&self) -> u32 {
+        u32::try_from(self.lengths.len()).unwrap_or(u32::MAX)
     }
+}
+
+/// Numbers of pieces are counted with a sign in the database.
+fn signed(pieces: u32) -> i32 {
+    i32::try_from(pieces).unwrap_or(i32::MAX)
 }
 
 /// How a reply ended. Numbers that are not known are left as they are.
 #[derive(Clone, Copy)]
 pub struct Ended<'a> {
     /// What there is of it.
-    pub reply: Progress<'a>,
+    pub reply: Reply<'a>,
     /// How.
     pub status: StepStatus,
     /// When.
@@ -82,7 +87,7 @@ pub struct Ended<'a> {
 
 impl<'a> Ended<'a> {
     /// Describes an end of which nothing else is known.
-    pub const fn new(reply: Progress<'a>, status: StepStatus, at: DateTime<Utc>) -> Self {
+    pub const fn new(reply: Reply<'a>, status: StepStatus, at: DateTime<Utc>) -> Self {
         Self {
             reply,
             status,
@@ -274,61 +279,78 @@ pub async fn try_again(conn: &mut AsyncPgConnection, vault: &PersonVault, id: St
     })
 }
 
-/// What there is of a reply, sealed.
+/// What a reply has grown by, sealed.
 pub struct Checkpoint {
     id: StepId,
     attempt: i32,
+    first: u32,
+    until: u32,
     reply: Vec<u8>,
-    seq: i32,
-    ends: Vec<u8>,
+    lengths: Vec<u8>,
 }
 
 impl Checkpoint {
-    /// Seals what there is of a step's reply, in a try.
+    /// Seals what the reply of a step has grown by since it had the first `first` pieces, in a try.
     ///
     /// # Errors
     /// Returns a problem when the person's key does not work.
-    pub fn seal(vault: &PersonVault, id: StepId, attempt: i32, reply: Progress<'_>) -> Outcome<Self> {
-        Ok(Self {
-            id,
-            attempt,
-            reply: vault.seal(id.0, Column::GptResponse, reply.text)?,
-            seq: reply.seq(),
-            ends: seal_ends(vault, id, reply.ends)?,
-        })
+    pub fn seal(vault: &PersonVault, id: StepId, attempt: i32, first: u32, grown: Reply<'_>) -> Outcome<Self> {
+        let pieces = grown.pieces();
+        let part = |text| Part { first, pieces, text };
+        let (reply, lengths) = if pieces == 0 {
+            (Vec::new(), Vec::new())
+        } else {
+            let lengths = write_lengths(grown.lengths);
+            (
+                vault.seal_part(id.0, Column::GptResponse, part(grown.text))?,
+                vault.seal_part(id.0, Column::ReplyEnds, part(&lengths))?,
+            )
+        };
+        Ok(Self { id, attempt, first, until: first.saturating_add(pieces), reply, lengths })
     }
 }
 
+/// What is there of a step.
 #[derive(QueryableByName)]
 struct There {
     #[diesel(sql_type = SqlUuid)]
     id: Uuid,
+    #[diesel(sql_type = Integer)]
+    reply_seq: i32,
 }
 
-/// Keeps what was written so far of some replies and renews their leases; returns the steps that are still there, running
-/// or not, with the same try. One that somebody else holds just then is passed over: nobody waits for anybody here.
+/// Keeps what some replies have grown by and renews their leases; returns the steps that are still there, running or not,
+/// with the same try, and how many pieces are kept of each. One that somebody else holds just then is passed over: nobody
+/// waits for anybody here. What was kept before, because its answer was lost, is not kept twice.
 ///
 /// # Errors
 /// Returns a problem when the database is away.
-pub async fn checkpoint(conn: &mut AsyncPgConnection, some: &[Checkpoint]) -> Outcome<Vec<StepId>> {
+pub async fn checkpoint(conn: &mut AsyncPgConnection, some: &[Checkpoint]) -> Outcome<Vec<(StepId, u32)>> {
     let there: Vec<There> = sql_query(format!(
-        "WITH kept AS (SELECT * FROM unnest($1, $2, $3, $4, $5) AS k(id, attempt, reply, seq, ends)), \
-         held AS (SELECT s.id FROM emotion_steps s JOIN kept k ON s.id = k.id AND s.attempt = k.attempt \
+        "WITH grown AS (SELECT * FROM unnest($1, $2, $3, $4, $5, $6) AS g(id, attempt, first, until, reply, lengths)), \
+         held AS (SELECT s.id, s.reply_seq <> g.first OR g.until = g.first AS is_same \
+                  FROM emotion_steps s JOIN grown g ON s.id = g.id AND s.attempt = g.attempt \
                   WHERE s.status IN ('pending', 'streaming') FOR UPDATE OF s SKIP LOCKED), \
-         renewed AS (UPDATE emotion_steps s SET gpt_response_sealed = k.reply, reply_seq = k.seq, \
-                     reply_ends_sealed = k.ends, lease_until = {NEW_LEASE} \
-                     FROM kept k JOIN held h ON h.id = k.id WHERE s.id = k.id) \
-         SELECT s.id FROM emotion_steps s JOIN kept k ON s.id = k.id AND s.attempt = k.attempt"
+         kept AS (UPDATE emotion_steps s SET lease_until = {NEW_LEASE}, \
+                  reply_seq = CASE WHEN h.is_same THEN s.reply_seq ELSE g.until END, \
+                  gpt_response_sealed = CASE WHEN h.is_same THEN s.gpt_response_sealed WHEN g.first = 0 THEN g.reply \
+                                             ELSE s.gpt_response_sealed || g.reply END, \
+                  reply_ends_sealed = CASE WHEN h.is_same THEN s.reply_ends_sealed WHEN g.first = 0 THEN g.lengths \
+                                           ELSE s.reply_ends_sealed || g.lengths END \
+                  FROM grown g JOIN held h ON h.id = g.id WHERE s.id = g.id RETURNING s.id, s.reply_seq) \
+         SELECT s.id, coalesce(k.reply_seq, s.reply_seq) AS reply_seq \
+         FROM emotion_steps s JOIN grown g ON s.id = g.id AND s.attempt = g.attempt LEFT JOIN kept k ON k.id = s.id"
     ))
     .bind::<Array<SqlUuid>, _>(some.iter().map(|one| one.id.0).collect::<Vec<_>>())
     .bind::<Array<Integer>, _>(some.iter().map(|one| one.attempt).collect::<Vec<_>>())
+    .bind::<Array<Integer>, _>(some.iter().map(|one| signed(one.first)).collect::<Vec<_>>())
+    .bind::<Array<Integer>, _>(some.iter().map(|one| signed(one.until)).collect::<Vec<_>>())
     .bind::<Array<Binary>, _>(some.iter().map(|one| &one.reply[..]).collect::<Vec<_>>())
-    .bind::<Array<Integer>, _>(some.iter().map(|one| one.seq).collect::<Vec<_>>())
-    .bind::<Array<Binary>, _>(some.iter().map(|one| &one.ends[..]).collect::<Vec<_>>())
+    .bind::<Array<Binary>, _>(some.iter().map(|one| &one.lengths[..]).collect::<Vec<_>>())
     .prepared()
     .load(conn)
     .await?;
-    Ok(there.into_iter().map(|step| StepId::from_uuid(step.id)).collect())
+    Ok(there.into_iter().map(|step| (StepId::from_uuid(step.id), step.reply_seq.unsigned_abs())).collect())
 }
 
 /// Keeps a reply as it ended; returns whether this try was still unfinished, or has been kept so before: whoever lost the
@@ -359,8 +381,12 @@ pub async fn finish(
     let finished = diesel::update(emotion_steps::table.find(id.0).filter(theirs))
         .set((
             emotion_steps::gpt_response_sealed.eq(vault.seal(id.0, Column::GptResponse, ended.reply.text)?),
-            emotion_steps::reply_seq.eq(ended.reply.seq()),
-            emotion_steps::reply_ends_sealed.eq(seal_ends(vault, id, ended.reply.ends)?),
+            emotion_steps::reply_seq.eq(signed(ended.reply.pieces())),
+            emotion_steps::reply_ends_sealed.eq(vault.seal(
+                id.0,
+                Column::ReplyEnds,
+                &write_lengths(ended.reply.lengths),
+            )?),
             emotion_steps::status.eq(ended.status.name()),
             emotion_steps::finished_at.eq(ended.at),
             known,

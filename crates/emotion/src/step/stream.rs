@@ -62,7 +62,7 @@ pub async fn stream(
     if last.is_end {
         return Ok(HttpResponse::NoContent().finish());
     }
-    let viewer = Viewer { reply, locale: language.0 };
+    let viewer = Viewer { app: app.get_ref().clone(), reply, locale: language.0 };
     let events = events(viewer).take_until(app.ground.lifecycle.socket().must_end_owned());
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
@@ -93,6 +93,7 @@ impl Last {
 }
 
 struct Viewer {
+    app: App,
     reply: Reply,
     locale: Locale,
 }
@@ -100,7 +101,7 @@ struct Viewer {
 impl Viewer {
     /// Waits for what comes next; returns whether something comes after it.
     async fn next(&mut self) -> Option<(String, bool)> {
-        Some(match timeout(KEEP_ALIVE, self.reply.next()).await {
+        Some(match timeout(KEEP_ALIVE, self.reply.next(&self.app.ground.pg)).await {
             Ok(Event::Piece(seq, piece)) => (self.piece(seq, &piece)?, true),
             Ok(Event::Ended(end)) => (self.end(end)?, false),
             Err(_nothing_new) => (": still here\n\n".to_owned(), true),

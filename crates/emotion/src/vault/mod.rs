@@ -23,7 +23,7 @@ use domain::ids::UserId;
 pub use answer::{open_answer, seal_answer};
 pub use config::VaultConfig;
 pub use rewrap::rewrap;
-pub use sealed::{Column, PersonVault, TEXT_ERASED};
+pub use sealed::{Column, Part, PersonVault, TEXT_ERASED};
 
 use master::{MasterKey, RawKey};
 pub(crate) use store::WrappedKey;

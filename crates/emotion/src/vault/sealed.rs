@@ -3,6 +3,10 @@
 //! A sealed text is a version byte, a random nonce of 12 bytes, and what AES-256-GCM makes of the text with its tag of
 //! 16. The column's name and the row's id are authenticated with it: moved to another row or column, or altered in a
 //! bit, it does not open.
+//!
+//! A text that is still growing is sealed part by part, so that a part can be put behind what is kept without anybody
+//! having the rest at hand. In front of a part stand how many pieces of the text come before it, how many are in it, and
+//! its sealed length, 4 bytes each; all of these are authenticated, too, so none opens in the place of another.
 
 use std::sync::Arc;
 
@@ -20,6 +24,8 @@ use super::master::RawKey;
 
 /// The form of a sealed text, its first byte.
 const VERSION: u8 = 1;
+/// The form of one that is sealed part by part.
+const GROWING: u8 = 2;
 
 /// The key of what is asked for was erased, and the text with it.
 pub const TEXT_ERASED: Fault = Fault::new(Kind::NotFound, "text_erased", "삭제된 내용입니다.", "This was erased.");
@@ -79,6 +85,17 @@ impl Column {
     }
 }
 
+/// A part of a text that grows by pieces.
+#[derive(Clone, Copy)]
+pub struct Part<'a> {
+    /// How many pieces come before it.
+    pub first: u32,
+    /// How many pieces it has.
+    pub pieces: u32,
+    /// What they say together.
+    pub text: &'a str,
+}
+
 /// What one person's text is sealed and opened with; clones share the key. It has no `Debug`.
 #[derive(Clone)]
 pub struct PersonVault(Option<Arc<Keys>>);
@@ -113,12 +130,37 @@ impl PersonVault {
     /// # Errors
     /// Returns an unexpected problem without a key: whoever writes opens the vault for writing.
     pub fn seal(&self, row: Uuid, column: Column, text: &str) -> Outcome<Vec<u8>> {
+        let mut sealed = vec![VERSION];
+        self.seal_into(&mut sealed, bound_to(row, column), text)?;
+        Ok(sealed)
+    }
+
+    /// Seals a part of a text for its row and column: what the column holds goes on with this. The first part takes the
+    /// place of what is there.
+    ///
+    /// # Errors
+    /// As [`seal`](Self::seal).
+    pub fn seal_part(&self, row: Uuid, column: Column, part: Part<'_>) -> Outcome<Vec<u8>> {
+        let mut sealed = if part.first == 0 { vec![GROWING] } else { Vec::new() };
+        let place = place_of(part.first, part.pieces);
+        let length = u32::try_from(NONCE_LEN + part.text.len() + AES_256_GCM.tag_len()).map_err(Problem::unexpected)?;
+        sealed.extend_from_slice(&place);
+        sealed.extend_from_slice(&length.to_be_bytes());
+        self.seal_into(&mut sealed, [&bound_to(row, column)[..], &place].concat(), part.text)?;
+        Ok(sealed)
+    }
+
+    /// Appends a nonce, and a text that is sealed with it.
+    fn seal_into(&self, sealed: &mut Vec<u8>, bound: Vec<u8>, text: &str) -> Outcome<()> {
         let keys =
             self.0.as_ref().ok_or_else(|| Problem::unexpected("nothing can be sealed without a person's key"))?;
         let mut bytes = text.as_bytes().to_vec();
-        let nonce = keys.seal.seal_in_place_append_tag(Aad::from(bound_to(row, column)), &mut bytes);
+        let nonce = keys.seal.seal_in_place_append_tag(Aad::from(bound), &mut bytes);
         let nonce = nonce.map_err(|_unspecified| Problem::unexpected("a text cannot be sealed"))?;
-        Ok([&[VERSION], nonce.as_ref().as_slice(), &bytes].concat())
+        sealed.reserve_exact(NONCE_LEN + bytes.len());
+        sealed.extend_from_slice(nonce.as_ref());
+        sealed.extend_from_slice(&bytes);
+        Ok(())
     }
 
     /// Opens a text of a row and column.
@@ -128,15 +170,12 @@ impl PersonVault {
     /// from somewhere else.
     pub fn open(&self, row: Uuid, column: Column, sealed: &[u8]) -> Outcome<String> {
         let keys = self.0.as_ref().ok_or(TEXT_ERASED)?;
-        let broken = || Problem::unexpected(format!("{} of {row} does not open", column.name()));
-        let Some((&VERSION, rest)) = sealed.split_first() else { return Err(broken()) };
-        let (nonce, bytes) = rest.split_at_checked(NONCE_LEN).ok_or_else(broken)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_unspecified| broken())?;
-        let mut bytes = bytes.to_vec();
-        let opened = keys.seal.open_in_place(nonce, Aad::from(bound_to(row, column)), &mut bytes);
-        let length = opened.map_err(|_unspecified| broken())?.len();
-        bytes.truncate(length);
-        String::from_utf8(bytes).map_err(|_not_text| broken())
+        let opened = match sealed.split_first() {
+            Some((&VERSION, rest)) => keys.open(bound_to(row, column), rest),
+            Some((&GROWING, parts)) => keys.open_parts(&bound_to(row, column), parts),
+            _ => None,
+        };
+        opened.ok_or_else(|| Problem::unexpected(format!("{} of {row} does not open", column.name())))
     }
 
     /// Seals a text that may be absent.
@@ -195,8 +234,54 @@ impl PersonVault {
     }
 }
 
+impl Keys {
+    /// Opens what a nonce begins.
+    fn open(&self, bound: Vec<u8>, sealed: &[u8]) -> Option<String> {
+        let (nonce, bytes) = sealed.split_at_checked(NONCE_LEN)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let mut bytes = bytes.to_vec();
+        let length = self.seal.open_in_place(nonce, Aad::from(bound), &mut bytes).ok()?.len();
+        bytes.truncate(length);
+        String::from_utf8(bytes).ok()
+    }
+
+    /// Opens parts, each of which begins where the one before it ends.
+    fn open_parts(&self, bound: &[u8], mut parts: &[u8]) -> Option<String> {
+        let (mut text, mut before) = (String::new(), 0_u32);
+        loop {
+            let (first, rest) = number(parts)?;
+            let (pieces, rest) = number(rest)?;
+            let (length, rest) = number(rest)?;
+            let (sealed, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+            if first != before {
+                return None;
+            }
+            text.push_str(&self.open([bound, &place_of(first, pieces)].concat(), sealed)?);
+            before = before.checked_add(pieces)?;
+            parts = rest;
+            if parts.is_empty() {
+                return Some(text);
+            }
+        }
+    }
+}
+
+/// Takes a number off the front.
+fn number(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    let (number, rest) = bytes.split_first_chunk()?;
+    Some((u32::from_be_bytes(*number), rest))
+}
+
 fn bound_to(row: Uuid, column: Column) -> Vec<u8> {
     [column.name().as_bytes(), &[0], row.as_bytes()].concat()
+}
+
+/// Where a part stands, as it is written and authenticated.
+fn place_of(first: u32, pieces: u32) -> [u8; 8] {
+    let mut place = [0; 8];
+    place[..4].copy_from_slice(&first.to_be_bytes());
+    place[4..].copy_from_slice(&pieces.to_be_bytes());
+    place
 }
 
 #[cfg(test)]
@@ -235,6 +320,35 @@ mod tests {
         assert!(vault.open(ROW, Column::GptResponse, &sealed).is_err());
         assert!(vault.open(Uuid::from_u128(8), Column::UserInput, &sealed).is_err());
         assert!(self::vault().open(ROW, Column::UserInput, &sealed).is_err(), "another person's key");
+    }
+
+    #[test]
+    fn a_text_that_grew_opens_as_it_was_said_and_not_in_another_order() {
+        let (vault, column) = (vault(), Column::GptResponse);
+        let parts: Vec<_> = [(0, 2, "오늘 "), (2, 0, ""), (2, 3, "어땠어요"), (5, 1, "?")]
+            .into_iter()
+            .map(|(first, pieces, text)| vault.seal_part(ROW, column, Part { first, pieces, text }).unwrap())
+            .collect();
+        let open = |parts: &[&Vec<u8>]| {
+            let sealed: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
+            vault.open(ROW, column, &sealed).ok()
+        };
+        let [first, nothing, middle, last] = &parts[..] else { panic!("four parts") };
+        assert_eq!(open(&[first, nothing, middle, last]).unwrap(), "오늘 어땠어요?");
+        assert_eq!(open(&[first]).unwrap(), "오늘 ", "what there is so far");
+        for wrong in [&[middle, last][..], &[first, last], &[first, middle, middle, last], &[first, last, middle], &[]]
+        {
+            assert_eq!(open(wrong), None);
+        }
+        let whole = [&first[..], middle].concat();
+        for place in 0..whole.len() {
+            let mut altered = whole.clone();
+            altered[place] ^= 1;
+            assert!(vault.open(ROW, column, &altered).is_err(), "{place}");
+        }
+        assert!((0..first.len()).all(|shorter| vault.open(ROW, column, &first[..shorter]).is_err()));
+        assert!(vault.open(ROW, Column::ReplyEnds, &whole).is_err());
+        assert!(PersonVault::without_key().open(ROW, column, &whole).is_err());
     }
 
     #[test]

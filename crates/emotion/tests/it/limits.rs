@@ -82,7 +82,7 @@ impl Scene {
     async fn end(&self, id: StepId) {
         let mut conn = self.app.ground.pg.conn().await.unwrap();
         let vault = self.app.vault.read_for(&mut conn, self.owner).await.unwrap();
-        let ended = steps::Ended::new(steps::Progress::default(), StepStatus::Complete, self.stage.clock.now());
+        let ended = steps::Ended::new(steps::Reply::default(), StepStatus::Complete, self.stage.clock.now());
         assert!(steps::finish(&mut conn, &vault, (id, 1), ended).await.unwrap());
     }
 

@@ -8,6 +8,7 @@ mod events;
 mod faults;
 mod limits;
 mod logs;
+mod long;
 mod memo_service;
 mod model;
 mod notices;
