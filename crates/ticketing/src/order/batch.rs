@@ -195,12 +195,12 @@ impl Query for Batch<'_> {
 /// Returns a problem when the database is away or a lock is not free in time; nothing has changed then, unless the
 /// connection broke, when nobody knows.
 pub(super) async fn run(
-    conn: &mut AsyncPgConnection,
+    mut conn: &AsyncPgConnection,
     orders: &[&Order],
     terms: Terms,
     manner: Manner,
 ) -> Outcome<Option<Vec<Verdict>>> {
-    let columns: Columns = match Batch::new(orders, terms, manner).get_result(conn).await {
+    let columns: Columns = match Batch::new(orders, terms, manner).get_result(&mut conn).await {
         Err(DieselError::DatabaseError(_, info)) if info.message() == RUN_SHORT => return Ok(None),
         answered => answered?,
     };
@@ -219,7 +219,7 @@ impl Request for Order {
     }
 
     /// Makes orders in one transaction, and those that want what overdue reservations hold in another.
-    async fn together(conn: &mut AsyncPgConnection, orders: &[&Self], terms: Terms) -> Outcome<Vec<Verdict>> {
+    async fn together(conn: &AsyncPgConnection, orders: &[&Self], terms: Terms) -> Outcome<Vec<Verdict>> {
         let mut verdicts = match run(conn, orders, terms, Manner::Hopeful).await? {
             Some(verdicts) => verdicts,
             None => cautiously(conn, orders, terms, Manner::Cautious).await?,
@@ -241,7 +241,7 @@ impl Request for Order {
 }
 
 async fn cautiously(
-    conn: &mut AsyncPgConnection,
+    conn: &AsyncPgConnection,
     orders: &[&Order],
     terms: Terms,
     manner: Manner,

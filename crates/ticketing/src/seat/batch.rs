@@ -149,12 +149,12 @@ impl Query for Batch<'_> {
 /// Returns a problem when the database is away or a lock is not free in time; nothing has changed then, unless the
 /// connection broke, when nobody knows.
 pub(super) async fn run(
-    conn: &mut AsyncPgConnection,
+    mut conn: &AsyncPgConnection,
     choices: &[&Choice],
     terms: Terms,
     is_final: bool,
 ) -> Outcome<Vec<Verdict>> {
-    let columns: Columns = Batch::new(choices, terms, is_final).get_result(conn).await?;
+    let columns: Columns = Batch::new(choices, terms, is_final).get_result(&mut conn).await?;
     Verdict::read_all(columns)
 }
 
@@ -170,7 +170,7 @@ impl Request for Choice {
     }
 
     /// Holds seats in one transaction, and those of people whose own overdue holds are in the way in another.
-    async fn together(conn: &mut AsyncPgConnection, choices: &[&Self], terms: Terms) -> Outcome<Vec<Verdict>> {
+    async fn together(conn: &AsyncPgConnection, choices: &[&Self], terms: Terms) -> Outcome<Vec<Verdict>> {
         // Asked again without a key, only the statement for many knows its own reservation.
         if let [choice] = choices
             && choice.key.is_some()

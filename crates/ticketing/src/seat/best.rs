@@ -113,7 +113,7 @@ pub async fn reserve_best(
     let id = app.ground.clock.id::<ReservationId>();
     let said = (ROUTE, &attempt, SELECTED.in_locale(language.0));
     let hold = Hold::new(id, event_id, buyer, &choice, app.config.terms(), said);
-    let answer = hold.run(&mut *app.ground.pg.conn().await?).await?;
+    let answer = hold.run(&*app.ground.pg.conn().await?).await?;
     app.outbox.wake();
     Ok(answer.into())
 }

@@ -64,7 +64,7 @@ pub fn start(lifecycle: &Lifecycle, pg: Pg, outbox: Outbox, pause: Duration) {
 /// # Errors
 /// Returns a problem when the database is away.
 pub async fn sweep(pg: &Pg) -> Outcome<Swept> {
-    expire(&mut *pg.conn().await?, None, &[], false).await
+    expire(&*pg.conn().await?, None, &[], false).await
 }
 
 /// Expires due reservations of these ticket types and these people, at most one batch, and waits for whoever is at
@@ -72,16 +72,12 @@ pub async fn sweep(pg: &Pg) -> Outcome<Swept> {
 ///
 /// # Errors
 /// Returns a problem when the database is away or a lock is not free in time.
-pub(crate) async fn expire_for(
-    conn: &mut AsyncPgConnection,
-    types: &[TicketTypeId],
-    buyers: &[UserId],
-) -> Outcome<Swept> {
+pub(crate) async fn expire_for(conn: &AsyncPgConnection, types: &[TicketTypeId], buyers: &[UserId]) -> Outcome<Swept> {
     expire(conn, Some(types), buyers, true).await
 }
 
 async fn expire(
-    conn: &mut AsyncPgConnection,
+    mut conn: &AsyncPgConnection,
     types: Option<&[TicketTypeId]>,
     buyers: &[UserId],
     waits: bool,
@@ -93,7 +89,7 @@ async fn expire(
         .bind::<Array<SqlUuid>, _>(buyers.iter().map(|buyer| buyer.0).collect::<Vec<_>>())
         .bind::<Bool, _>(waits)
         .prepared()
-        .get_result(conn)
+        .get_result(&mut conn)
         .await?;
     if swept.reservations > 0 {
         metrics::counter!("reservations_expired_total").increment(swept.reservations.unsigned_abs());

@@ -121,7 +121,7 @@ impl<'a> Hold<'a> {
     ///
     /// # Errors
     /// The refusal; a problem when the database is away, or when a lock is not free within the statement's time.
-    pub async fn run(self, conn: &mut AsyncPgConnection) -> Outcome<Answer> {
+    pub async fn run(self, conn: &AsyncPgConnection) -> Outcome<Answer> {
         self.verdict(conn).await?.answer()
     }
 
@@ -129,9 +129,9 @@ impl<'a> Hold<'a> {
     ///
     /// # Errors
     /// Returns a problem when the database is away, or when a lock is not free within the statement's time.
-    pub(super) async fn verdict(mut self, conn: &mut AsyncPgConnection) -> Outcome<Verdict> {
+    pub(super) async fn verdict(mut self, mut conn: &AsyncPgConnection) -> Outcome<Verdict> {
         for _attempt in 0..ATTEMPTS {
-            let (outcome, status, answer): Row = (&self).get_result(conn).await?;
+            let (outcome, status, answer): Row = (&self).get_result(&mut conn).await?;
             match outcome.as_str() {
                 // The buyer's own overdue holds count no more than anybody's.
                 "due" => {

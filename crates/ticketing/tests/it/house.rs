@@ -113,6 +113,15 @@ impl House {
         sql_query(query).get_result::<Number>(&mut conn).await.unwrap().number
     }
 
+    /// Ends the connections to the database of a part of the service, as soon as it has some.
+    pub(crate) async fn cut_connections(&self, application: &str) {
+        let cut = format!(
+            "SELECT count(pg_terminate_backend(pid)) AS number FROM pg_stat_activity \
+             WHERE datname = current_database() AND application_name = '{application}'"
+        );
+        testkit::eventually(Duration::from_secs(10), || async { self.number(&cut).await >= 1 }).await;
+    }
+
     /// Waits until somebody's statement is stopped by a lock that this connection holds.
     pub(crate) async fn somebody_waits_behind(&self, holder: &mut AsyncPgConnection) {
         let holder = sql_query("SELECT pg_backend_pid()::bigint AS number").get_result::<Number>(holder).await;
