@@ -52,7 +52,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(2..))]
     clients: u32,
     /// Most seats a second that there are.
-    #[arg(long, default_value_t = 12_000, value_parser = clap::value_parser!(u64).range(1_000..))]
+    #[arg(long, default_value_t = 24_000, value_parser = clap::value_parser!(u64).range(1_000..))]
     most: u64,
     /// The service's log level; `warn` leaves out access lines and spans.
     #[arg(long, default_value = "info")]
