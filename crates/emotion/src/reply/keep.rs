@@ -6,7 +6,12 @@ use chassis::problem::{Outcome, Problem};
 use diesel_async::AsyncPgConnection;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::{job::Facts, live::Live, progress::End, written::Written};
+use super::{
+    job::Facts,
+    live::Live,
+    progress::{End, Progress},
+    written::Written,
+};
 use crate::{
     app::App,
     context, limit,
@@ -34,8 +39,7 @@ struct Text {
 
 impl Text {
     /// Copies what a reply has after the first `seen` pieces, but for what was let go of.
-    fn after(seen: u32, live: &Live) -> Self {
-        let progress = live.progress.borrow();
+    fn after(seen: u32, progress: &Progress) -> Self {
         let mut text = Self::default();
         progress.after(seen).into_iter().for_each(|piece| text.push(piece));
         text
@@ -56,7 +60,7 @@ async fn whole_of(conn: &mut AsyncPgConnection, live: &Live) -> Outcome<Option<T
     // In this order: more may be let go of meanwhile, but nothing that is not kept.
     let (gone, rest) = {
         let progress = live.progress.borrow();
-        (progress.gone(), Text::after(progress.gone(), live))
+        (progress.gone(), Text::after(progress.gone(), &progress))
     };
     if gone == 0 {
         return Ok(Some(rest));
@@ -114,7 +118,8 @@ async fn checkpoint(app: &App, own: &[Arc<Live>]) -> Outcome<()> {
 async fn checkpoint_some(conn: &mut AsyncPgConnection, some: &[Arc<Live>]) -> Outcome<()> {
     let mut sealed = Vec::with_capacity(some.len());
     for live in some {
-        let (first, grown) = (live.kept(), Text::after(live.kept(), live));
+        let first = live.kept();
+        let grown = Text::after(first, &live.progress.borrow());
         match running::Checkpoint::seal(&live.vault, live.step.id, live.step.attempt, first, grown.as_reply()) {
             Ok(checkpoint) => sealed.push(checkpoint),
             // It cannot be kept at its end either; the others can.
