@@ -15,7 +15,10 @@ use super::{
 use crate::{
     app::App,
     context, limit,
-    step::{kept, running},
+    step::{
+        kept,
+        running::{self, signed},
+    },
 };
 
 /// How often the text so far is kept and the lease renewed; a third of the lease.
@@ -161,7 +164,6 @@ async fn try_to_keep(app: &App, live: &Live, end: End, facts: &mut Facts) -> Out
     if facts.is_for_model && facts.reply_tokens.is_none() {
         facts.reply_tokens = u32::try_from(context::count(&reply.text)).ok();
     }
-    let signed = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
     let finish = facts.finish.as_ref();
     let about = Arc::clone(live.progress.borrow().known());
     let ended = running::Ended {

@@ -53,9 +53,9 @@ impl Reply<'_> {
     }
 }
 
-/// Numbers of pieces are counted with a sign in the database.
-fn signed(pieces: u32) -> i32 {
-    i32::try_from(pieces).unwrap_or(i32::MAX)
+/// Returns a number as the database has it, where all of them have a sign.
+pub(crate) fn signed(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
 }
 
 /// How a reply ended. Numbers that are not known are left as they are.
