@@ -11,7 +11,7 @@ use chassis::{
     redis::{Redis, RedisConfig},
     server::{Bound, HttpConfig, Serving},
     service::BaseConfig,
-    telemetry::{LogFormat, TelemetryConfig},
+    telemetry::{self, LogFormat, TelemetryConfig},
     token::{Signer, SigningConfig, TrustConfig},
 };
 use chrono::{DateTime, Utc};
@@ -45,6 +45,8 @@ pub struct Stage {
 impl Stage {
     /// Sets the stage for a service.
     pub async fn new(service: Service, migrations: EmbeddedMigrations) -> Self {
+        // A test that fails shows what the services said meanwhile: an answer alone does not tell what was behind it.
+        telemetry::init("test", &telemetry_config());
         let now = Clock::system().now();
         let start: DateTime<Utc> = DateTime::from_timestamp(now.timestamp(), 0).expect("now is a time");
         Self {
@@ -68,11 +70,7 @@ impl Stage {
         BaseConfig {
             common: CommonConfig { environment: Environment::Development, locale: Locale::Ko },
             http: http_config(),
-            telemetry: TelemetryConfig {
-                log_level: "warn".to_owned(),
-                log_format: LogFormat::Text,
-                otlp_endpoint: None,
-            },
+            telemetry: telemetry_config(),
             pg: PgConfig { database_url: self.database.url(), database_pool_size: 8 },
             redis: self.redis_config(),
             trust: TrustConfig { internal_public_keys: self.keys.public_jwks() },
@@ -144,6 +142,10 @@ pub fn serving<F>(lifecycle: Lifecycle, routes: F) -> Serving<F> {
         api: utoipa::openapi::OpenApi::default(),
         routes,
     }
+}
+
+fn telemetry_config() -> TelemetryConfig {
+    TelemetryConfig { log_level: "warn".to_owned(), log_format: LogFormat::Text, otlp_endpoint: None }
 }
 
 /// Returns a server configuration for a test: any port of loopback, one worker, no waiting at the end.
