@@ -12,7 +12,7 @@ use std::{
 
 use clap::Args;
 use deadpool::managed::{QueueMode, TimeoutType, Timeouts};
-use diesel::ConnectionError;
+use diesel::{ConnectionError, QueryResult};
 use diesel_async::{
     AsyncConnection, AsyncPgConnection, SimpleAsyncConnection,
     pooled_connection::{
@@ -169,6 +169,17 @@ impl Drop for Connection {
             drop(Object::take(object));
         }
     }
+}
+
+/// Waits for the only row of a statement that changes something, and for the statement's end: `only_row(ask.load(conn))`.
+///
+/// `get_result` is content with the row. PostgreSQL writes it before it commits and sends what it writes whenever that
+/// comes to 8 KiB, so a large row may come from a change that is not on disk yet, and never will be when the server dies.
+///
+/// # Errors
+/// What the statement ends with; `NotFound` without a row.
+pub async fn only_row<T>(rows: impl Future<Output = QueryResult<Vec<T>>>) -> QueryResult<T> {
+    rows.await?.pop().ok_or(diesel::result::Error::NotFound)
 }
 
 /// Opens connections on the process's own runtime: each is driven by a task, and one that lived on an HTTP worker would

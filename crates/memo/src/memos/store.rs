@@ -1,6 +1,6 @@
 //! The rows of memos.
 
-use chassis::problem::Outcome;
+use chassis::{pg::only_row, problem::Outcome};
 use chrono::{DateTime, Utc};
 use diesel::{
     AsChangeset, BoolExpressionMethods, ExpressionMethods, Insertable, OptionalExtension, PgArrayExpressionMethods,
@@ -80,7 +80,8 @@ impl NewMemo {
 /// # Errors
 /// Returns a problem when the database is away.
 pub async fn insert(conn: &mut AsyncPgConnection, memo: &NewMemo) -> Outcome<Memo> {
-    Ok(diesel::insert_into(memos::table).values(memo).returning(Memo::as_returning()).get_result(conn).await?)
+    let row = diesel::insert_into(memos::table).values(memo).returning(Memo::as_returning());
+    Ok(only_row(row.load(conn)).await?)
 }
 
 /// Writes memos that may be there already; returns how many were new.
@@ -186,7 +187,7 @@ pub async fn change(
 ) -> Outcome<Memo> {
     let change = (changed, search_keys.map(|keys| memos::search_keys.eq(keys)));
     let row = diesel::update(memos::table.find(id)).set(change);
-    Ok(row.returning(Memo::as_returning()).get_result(conn).await?)
+    Ok(only_row(row.returning(Memo::as_returning()).load(conn)).await?)
 }
 
 /// Later than anything is written: year 9999.

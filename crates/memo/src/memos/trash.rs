@@ -11,6 +11,7 @@ use actix_web::{
 };
 use chassis::{
     context,
+    pg::only_row,
     precondition::IfMatch,
     principal::Person,
     problem::{Outcome, ProblemView},
@@ -104,7 +105,7 @@ async fn take_out(conn: &mut AsyncPgConnection, owner: UserId, id: MemoId, since
         .filter(memos::user_id.eq(owner.0))
         .filter(memos::deleted_at.is_null().or(memos::deleted_at.gt(since)));
     let row = diesel::update(theirs).set(memos::deleted_at.eq(None::<DateTime<Utc>>));
-    let memo = row.returning(Memo::as_returning()).get_result(conn).await.optional()?;
+    let memo = only_row(row.returning(Memo::as_returning()).load(conn)).await.optional()?;
     memo.ok_or_else(|| MEMO_NOT_FOUND.into())
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use chassis::{
     idempotency::Attempt,
+    pg::only_row,
     problem::{Outcome, Problem},
 };
 use diesel::{
@@ -200,7 +201,7 @@ pub(super) async fn run(
     terms: Terms,
     manner: Manner,
 ) -> Outcome<Option<Vec<Verdict>>> {
-    let columns: Columns = match Batch::new(orders, terms, manner).get_result(&mut conn).await {
+    let columns: Columns = match only_row(Batch::new(orders, terms, manner).load(&mut conn)).await {
         Err(DieselError::DatabaseError(_, info)) if info.message() == RUN_SHORT => return Ok(None),
         answered => answered?,
     };

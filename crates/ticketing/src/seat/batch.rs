@@ -4,7 +4,7 @@
 //! person a batch has at most one request; a batch whose end was not seen can be asked for again. A request with a key that
 //! travels alone goes the way of [`Hold`], which is shorter.
 
-use chassis::{idempotency::Attempt, problem::Outcome};
+use chassis::{idempotency::Attempt, pg::only_row, problem::Outcome};
 use diesel::{
     QueryResult,
     pg::Pg,
@@ -154,7 +154,7 @@ pub(super) async fn run(
     terms: Terms,
     is_final: bool,
 ) -> Outcome<Vec<Verdict>> {
-    let columns: Columns = Batch::new(choices, terms, is_final).get_result(&mut conn).await?;
+    let columns: Columns = only_row(Batch::new(choices, terms, is_final).load(&mut conn)).await?;
     Verdict::read_all(columns)
 }
 
