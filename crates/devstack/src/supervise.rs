@@ -5,6 +5,7 @@
 //! nothing loses what it stands on: the gateway first, the services, Redis, PostgreSQL last.
 
 use std::{
+    io,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     sync::{
@@ -14,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use process_wrap::tokio::{CommandWrap, CommandWrapper, ProcessSession};
 use tokio::{
     process::{Child, Command},
     sync::{Notify, watch},
@@ -247,14 +249,13 @@ impl Keeper {
         let mut command = Command::new(&program.executable);
         command.args(&program.arguments).current_dir(&program.directory);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // A group of its own: Ctrl-C in the terminal reaches maru-dev only, which then ends its children in order.
-        command.process_group(0).kill_on_drop(true);
+        command.kill_on_drop(true);
         if let Some(account) = program.account {
             command.uid(account.uid).gid(account.gid);
         }
         program.environment.apply(&mut command);
-        let child =
-            command.spawn().map_err(|error| Fault::io(format!("run {}", program.executable.display()), &error))?;
+        let spawned = in_its_own_session(&mut command).and_then(|()| command.spawn());
+        let child = spawned.map_err(|error| Fault::io(format!("run {}", program.executable.display()), &error))?;
         let pid = child.id();
         if let Some(identity) = pid.and_then(Identity::of) {
             self.household.records.started(&program.name, identity, program.stop)?;
@@ -336,4 +337,12 @@ pub(crate) fn describe(status: ExitStatus) -> String {
         (None, Some(signal)) => format!("was ended by signal {signal}"),
         (None, None) => "ended".to_owned(),
     }
+}
+
+/// Has a child begin a session: Ctrl-C in the terminal reaches maru-dev only, which then ends its children in order. And
+/// Linux shares the cores among sessions first, as it does among containers, and among the processes of one only then: two
+/// hashes that a login storm keeps running in one service slow the others down less.
+fn in_its_own_session(command: &mut Command) -> io::Result<()> {
+    let unwrapped = CommandWrap::with_new("", |_command| {});
+    ProcessSession.pre_spawn(command, &unwrapped)
 }

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::{Pid, Signal, getsid, kill_process, test_kill_process};
 use serde_json::Value;
 
 /// A stack of its own, gone with all its data at the end of the test.
@@ -94,6 +94,9 @@ fn a_stack_starts_refuses_a_second_one_and_stops() {
     assert!(sentence.contains("already running, pid") && sentence.contains("maru-dev down"), "{sentence}");
 
     let processes = ["maru_dev", "postgres", "redis"].map(|name| stack.pid(name));
+    for part in &processes[1..] {
+        assert_eq!(getsid(Some(*part)).expect("it runs"), *part, "the terminal's Ctrl-C is not for the parts");
+    }
     assert!(stack.run(&["down"]).status.success());
     assert!(processes.into_iter().all(has_ended));
 
