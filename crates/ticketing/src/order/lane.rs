@@ -50,7 +50,7 @@ const DEPTH: usize = 2;
 /// once place 19,000 orders a second one batch after the other, 20,500 from 20, 22,000 from 28 and 19,000 from 36 on).
 const BEHIND: usize = 28;
 /// Most requests that wait in this process; at 20,000 a second they are answered within a fifth of a second.
-const WAITING: usize = 4_096;
+const MOST_WAITING: usize = 4_096;
 /// Longest wait for a lock: whoever holds a row for longer must not stop everybody else.
 const LOCK_TIMEOUT_MS: u32 = 250;
 /// How long requests of a batch that failed are tried one by one.
@@ -94,6 +94,28 @@ struct Job<R> {
     answer: oneshot::Sender<Outcome<Verdict>>,
 }
 
+/// A request that waits, counted for as long as this lives: whoever is answered, has gone, or went down with a panic is
+/// counted no more, and nobody is twice.
+struct Waiting(Arc<AtomicUsize>);
+
+impl Waiting {
+    /// Counts one more, unless too many wait already.
+    fn begin(count: &Arc<AtomicUsize>) -> Option<Self> {
+        let before = count.fetch_add(1, Ordering::Relaxed);
+        let waiting = Self(count.clone());
+        (before < MOST_WAITING).then_some(waiting)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A request on its way to the next batch.
+type Queued<R> = (Waiting, Job<R>);
+
 /// The way of requests into the database; clones share it.
 pub struct Lane<R>(Arc<Inner<R>>);
 
@@ -132,9 +154,9 @@ impl Way {
 struct Inner<R> {
     pg: Pg,
     terms: Terms,
-    waiting: AtomicUsize,
-    jobs: UnboundedSender<Job<R>>,
-    queue: Mutex<UnboundedReceiver<Job<R>>>,
+    waiting: Arc<AtomicUsize>,
+    jobs: UnboundedSender<Queued<R>>,
+    queue: Mutex<UnboundedReceiver<Queued<R>>>,
     committed: Notify,
 }
 
@@ -146,7 +168,7 @@ impl<R: Request> Lane<R> {
     pub fn new(pg: &PgConfig, name: &'static str, terms: Terms) -> Outcome<Self> {
         let pg = Pg::new(&own(pg)?, name).map_err(Problem::unexpected)?;
         let (jobs, queue) = unbounded_channel();
-        let (waiting, queue) = (AtomicUsize::new(0), Mutex::new(queue));
+        let (waiting, queue) = (Arc::default(), Mutex::new(queue));
         Ok(Self(Arc::new(Inner { pg, terms, waiting, jobs, queue, committed: Notify::new() })))
     }
 
@@ -179,14 +201,12 @@ impl<R: Request> Lane<R> {
     /// # Errors
     /// 503 when too many wait already, and when the database is away.
     pub async fn place(&self, request: R) -> Outcome<Verdict> {
-        if self.0.waiting.fetch_add(1, Ordering::Relaxed) >= WAITING {
-            self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        let Some(waiting) = Waiting::begin(&self.0.waiting) else {
             metrics::counter!("lane_shed_total", "lane" => R::KIND).increment(1);
             return Err(Problem::from(common::UNAVAILABLE).retry_after(1));
-        }
+        };
         let (answer, answered) = oneshot::channel();
-        if self.0.jobs.send(Job { request, answer }).is_err() {
-            self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        if self.0.jobs.send((waiting, Job { request, answer })).is_err() {
             return Err(Problem::unavailable("requests are not taken any more"));
         }
         answered.await.map_err(Problem::unavailable)?
@@ -197,8 +217,6 @@ impl<R: Request> Inner<R> {
     async fn combine(&self, stop: CancellationToken) {
         let mut queue = self.queue.lock().await;
         self.rehearse().await;
-        // What was accepted before a panic went down with it.
-        self.waiting.store(queue.len(), Ordering::Relaxed);
         let mut waiting = VecDeque::new();
         let mut arrived = Vec::new();
         let mut running = FuturesUnordered::new();
@@ -215,7 +233,7 @@ impl<R: Request> Inner<R> {
             }
             tokio::select! {
                 Some(()) = running.next() => {}
-                taken = queue.recv_many(&mut arrived, WAITING), if is_open => {
+                taken = queue.recv_many(&mut arrived, MOST_WAITING), if is_open => {
                     waiting.extend(arrived.drain(..));
                     is_open = taken > 0;
                 }
@@ -245,27 +263,26 @@ impl<R: Request> Inner<R> {
 
     /// Takes the requests of the next batch, at most one of each person, in the order they came; those whose clients have
     /// gone are left out.
-    fn take_batch(&self, waiting: &mut VecDeque<Job<R>>) -> Vec<Job<R>> {
+    fn take_batch(&self, waiting: &mut VecDeque<Queued<R>>) -> Vec<Job<R>> {
         let mut buyers = HashSet::with_capacity(BATCH);
         let (mut jobs, mut later) = (Vec::with_capacity(BATCH.min(waiting.len())), Vec::new());
-        let mut gone = 0;
         while jobs.len() < BATCH
-            && let Some(job) = waiting.pop_front()
+            && let Some((waits, job)) = waiting.pop_front()
         {
             if job.answer.is_closed() {
-                gone += 1;
-            } else if buyers.insert(job.request.buyer()) {
+                continue;
+            }
+            if buyers.insert(job.request.buyer()) {
                 jobs.push(job);
             } else {
-                later.push(job);
+                later.push((waits, job));
             }
         }
-        for job in later.into_iter().rev() {
-            waiting.push_front(job);
+        for queued in later.into_iter().rev() {
+            waiting.push_front(queued);
         }
-        let before = self.waiting.fetch_sub(jobs.len() + gone, Ordering::Relaxed);
-        metrics::gauge!("lane_requests_waiting", "lane" => R::KIND)
-            .set(gauges::count(before.saturating_sub(jobs.len() + gone)));
+        let still = self.waiting.load(Ordering::Relaxed);
+        metrics::gauge!("lane_requests_waiting", "lane" => R::KIND).set(gauges::count(still));
         jobs
     }
 
@@ -343,6 +360,19 @@ mod tests {
         assert_eq!(Way::of(0, 1), Some(Way::Beside), "nobody waits for company");
         assert_eq!([Way::of(1, BEHIND), Way::of(1, BATCH - 1)], [Some(Way::Behind); 2]);
         assert_eq!(Way::of(1, BATCH), Some(Way::Beside));
-        assert_eq!(Way::of(DEPTH, WAITING), None);
+        assert_eq!(Way::of(DEPTH, MOST_WAITING), None);
+    }
+
+    #[test]
+    fn whoever_waits_is_counted_once_and_for_as_long_as_they_wait() {
+        let count = Arc::default();
+        let mut waiting: Vec<_> = (0..MOST_WAITING).map_while(|_| Waiting::begin(&count)).collect();
+        assert_eq!(waiting.len(), MOST_WAITING);
+        assert!(Waiting::begin(&count).is_none() && Waiting::begin(&count).is_none(), "who is refused does not wait");
+        waiting.pop();
+        waiting.extend(Waiting::begin(&count));
+        assert!(waiting.len() == MOST_WAITING && Waiting::begin(&count).is_none());
+        drop(waiting);
+        assert_eq!(count.load(Ordering::Relaxed), 0);
     }
 }
