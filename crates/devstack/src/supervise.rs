@@ -343,6 +343,7 @@ pub(crate) fn describe(status: ExitStatus) -> String {
 /// Linux shares the cores among sessions first, as it does among containers, and among the processes of one only then: two
 /// hashes that a login storm keeps running in one service slow the others down less.
 fn in_its_own_session(command: &mut Command) -> io::Result<()> {
+    // Only what it does to the command: what it would wrap the child in waits for the child's children too.
     let unwrapped = CommandWrap::with_new("", |_command| {});
     ProcessSession.pre_spawn(command, &unwrapped)
 }

@@ -88,7 +88,6 @@ async fn a_statement_that_is_prepared_stays_so_on_its_connection() {
     assert_eq!(sql_query(kept).get_result::<Number>(&mut conn).await.unwrap().number, 1);
 }
 
-/// A row, as one statement writes it: a large one is sent before the statement has committed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_row_is_not_taken_for_the_end_of_its_statement() {
     /// How many bytes say that a statement is done and committed (`ReadyForQuery`).
@@ -96,14 +95,13 @@ async fn a_row_is_not_taken_for_the_end_of_its_statement() {
     let stage = Stage::new(Service::Auth, MIGRATIONS).await;
     let proxy = FaultProxy::start(TestDatabase::server_addr()).unwrap();
     let config = PgConfig { database_url: stage.database().url_through(proxy.addr()), database_pool_size: 1 };
-    let pg = Pg::new(&config, "test").unwrap();
     let asked = || sql_query("SELECT 1::bigint AS number").prepared();
     // Of a value of eight bytes: `BindComplete`, `DataRow` and `CommandComplete`.
     let row = 5 + (7 + 4 + 8) + (5 + "SELECT 1\0".len());
     let mut answers = Vec::new();
     for bytes in [row, row + END] {
         proxy.heal();
-        let mut conn = pg.conn().await.unwrap();
+        let mut conn = Pg::new(&config, "test").unwrap().conn().await.unwrap();
         assert_eq!(only_row(asked().load::<Number>(&mut conn)).await.unwrap().number, 1);
         proxy.cut_after(bytes);
         answers.push(only_row(asked().load::<Number>(&mut conn)).await.map(|number| number.number).ok());
