@@ -142,7 +142,7 @@ async fn what_is_being_moved_into_the_audit_chain_forgets_an_erased_person_too()
     let headers = [("x-client-ip", "192.0.2.7")];
     let made = app.anonymous().post_with("/register", registration("kim@example.com"), &headers).await;
     let kim = app.as_principal(principal(&stage, &made.assert_status(201)));
-    somebody_waits(&stage, "INSERT INTO \"audit_log\"").await;
+    somebody_waits(&stage, "INSERT INTO audit_log").await;
 
     let goes_on = async {
         somebody_waits(&stage, "SELECT \"audit_pending\"").await;
