@@ -94,8 +94,8 @@ struct Job<R> {
     answer: oneshot::Sender<Outcome<Verdict>>,
 }
 
-/// A request that waits, counted for as long as this lives: whoever is answered, has gone, or went down with a panic is
-/// counted no more, and nobody is twice.
+/// A request that waits, counted for as long as this lives: whoever goes with a batch, has hung up, or went down with a
+/// panic is counted no more, and nobody is twice.
 struct Waiting(Arc<AtomicUsize>);
 
 impl Waiting {
