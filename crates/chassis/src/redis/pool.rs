@@ -34,7 +34,9 @@ impl managed::Manager for Manager {
     type Error = RedisError;
 
     async fn create(&self) -> Result<Kept, RedisError> {
-        Ok(Kept { conn: self.address.connect(self.answer_timeout).await?, owes_an_answer: false })
+        // Kept apart: connecting takes kilobytes, which the future of every handler that asks Redis would have room for.
+        let conn = Box::pin(self.address.connect(self.answer_timeout)).await?;
+        Ok(Kept { conn, owes_an_answer: false })
     }
 
     async fn recycle(&self, kept: &mut Kept, metrics: &Metrics) -> RecycleResult<RedisError> {
