@@ -20,7 +20,7 @@ use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
-use crate::lifecycle::Lifecycle;
+use crate::{lifecycle::Lifecycle, meter};
 
 /// Appended to every filter: the first writes what people said when a provider's answer cannot be read, the second every
 /// statement's parameters when it is asked for details.
@@ -138,6 +138,7 @@ pub fn recorder() -> Option<&'static PrometheusHandle> {
 /// Starts the loop that folds measurements into their buckets; without it they would pile up until somebody scrapes.
 pub(crate) fn upkeep(lifecycle: &Lifecycle) {
     lifecycle.spawn_every("metrics", UPKEEP, || {
+        meter::gather();
         if let Some(handle) = recorder() {
             handle.run_upkeep();
         }
@@ -150,6 +151,7 @@ async fn metrics_page() -> HttpResponse {
     static PROCESS: LazyLock<metrics_process::Collector> = LazyLock::new(metrics_process::Collector::default);
 
     PROCESS.collect();
+    meter::gather();
     let text = recorder().map(PrometheusHandle::render);
     HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(text.unwrap_or_default())
 }
