@@ -11,6 +11,7 @@ use std::{
 };
 
 use actix_http::HttpService;
+use actix_server::GracefulShutdownSignal;
 use actix_service::{IntoServiceFactory, map_config};
 use actix_web::{
     App,
@@ -22,6 +23,7 @@ use actix_web::{
 use clap::Args;
 use domain::fault::common;
 use futures_util::future::join_all;
+use tokio_util::sync::CancellationToken;
 
 use self::upgrade::Upgrades;
 use crate::{
@@ -136,14 +138,14 @@ where
     F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 {
     let Serving { http, common, port, lifecycle, health, clock, behind_gateway, with_probes, api, routes } = serving;
-    let edge_settings = web::Data::new(Edge {
+    let edge_settings = Edge {
         locale: common.locale,
         timeout: Duration::from_millis(http.request_timeout_ms),
         body_grace: Duration::from_millis(http.body_grace_ms),
         behind_gateway,
         lifecycle: lifecycle.clone(),
         clock,
-    });
+    };
     // Before the first request, so that no measurement is lost.
     telemetry::recorder();
     let health = web::Data::new(health);
@@ -151,7 +153,8 @@ where
     let app = move || {
         let (routes, api) = (routes.clone(), api.clone());
         App::new()
-            .app_data(edge_settings.clone())
+            // Each worker's own: counting who holds it would be written by all of them, for each request.
+            .app_data(web::Data::new(edge_settings.clone()))
             .app_data(health.clone())
             .configure(edge::extractors)
             .configure(|cfg| {
@@ -176,12 +179,12 @@ where
     rustix::net::listen(&listener, BACKLOG)?;
     let addr = listener.local_addr()?;
     let builder = builder.listen("http", listener, move || {
-        let stops = stops.clone();
+        let stops = heard_once(stops.clone());
         let app = || map_config(app().into_factory(), |()| AppConfig::default());
         HttpService::build()
             .graceful_shutdown_signal(move || {
                 let stops = stops.clone();
-                async move { stops.notified().await }
+                async move { stops.cancelled().await }
             })
             .client_request_timeout(HEAD_TIMEOUT)
             .client_disconnect_timeout(LINGER)
@@ -206,6 +209,18 @@ where
         drain_delay: Duration::from_millis(http.drain_delay_ms),
         shutdown_timeout,
     })
+}
+
+/// Hears for all connections of this worker that the server is about to stop. Each of them looks at what it returns
+/// whenever anything moves, and would take a lock of all workers for that.
+fn heard_once(stops: GracefulShutdownSignal) -> CancellationToken {
+    let heard = CancellationToken::new();
+    let stopping = heard.clone();
+    actix_web::rt::spawn(async move {
+        stops.notified().await;
+        stopping.cancel();
+    });
+    heard
 }
 
 #[cfg(target_os = "linux")]
