@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::{
     problem::{Outcome, Problem},
-    recent::Recent,
+    recent::{AsTheyAre, Recent},
     redis::Redis,
 };
 
@@ -79,16 +79,19 @@ impl Profile {
     }
 }
 
+/// Arrival times by the hash of their keys.
+type Times = Recent<u64, i64, AsTheyAre>;
+
 /// Counts in this process.
 pub struct Local {
-    shards: Vec<Mutex<Recent<u64, i64>>>,
+    shards: Vec<Mutex<Times>>,
     hasher: RandomState,
     started: Instant,
 }
 
 impl Default for Local {
     fn default() -> Self {
-        let shards = (0..SHARDS).map(|_| Mutex::new(Recent::new(REMEMBERED / SHARDS))).collect();
+        let shards = (0..SHARDS).map(|_| Mutex::new(Recent::hashed_by(REMEMBERED / SHARDS))).collect();
         // Keyed hashes: nobody outside can look for two keys that share a count.
         Self { shards, hasher: RandomState::new(), started: Instant::now() }
     }
@@ -123,8 +126,9 @@ impl Local {
         }
     }
 
-    fn shard(&self, hash: u64) -> Option<MutexGuard<'_, Recent<u64, i64>>> {
-        let shard = usize::try_from(hash % SHARDS as u64).unwrap_or_default();
+    fn shard(&self, hash: u64) -> Option<MutexGuard<'_, Times>> {
+        // By bits from its middle: a shard's own table goes by the lowest and the highest.
+        let shard = usize::try_from((hash >> 32) % SHARDS as u64).unwrap_or_default();
         self.shards.get(shard).map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -6,8 +6,12 @@
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasher, Hash, RandomState},
+    hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState},
 };
+
+/// For keys that are hashes already, nobody outside being able to choose what they begin with: of those one hash more is
+/// for nothing.
+pub type AsTheyAre = BuildHasherDefault<Beginning>;
 
 /// Remembers at least the last `capacity / 2` values and at most `capacity`.
 #[derive(Debug)]
@@ -54,9 +58,41 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher + Default> Recent<K, V, S> {
     }
 }
 
+/// Takes the first eight bytes of a key for its hash.
+#[derive(Debug, Default)]
+pub struct Beginning(u64);
+
+impl Hasher for Beginning {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(beginning) = bytes.first_chunk() {
+            self.0 = u64::from_ne_bytes(*beginning);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_that_are_hashes_are_taken_as_they_are() {
+        let hash = AsTheyAre::default();
+        assert_eq!(hash.hash_one(7_u64), 7);
+        let digest: [u8; 32] = std::array::from_fn(|at| u8::try_from(at).unwrap());
+        assert_eq!(hash.hash_one(digest), u64::from_ne_bytes([0, 1, 2, 3, 4, 5, 6, 7]));
+        let mut recent: Recent<u64, &str, AsTheyAre> = Recent::hashed_by(4);
+        recent.put(1, "one");
+        recent.put(1 << 63, "another");
+        assert_eq!((recent.get(&1), recent.get(&(1 << 63)), recent.get(&2)), (Some("one"), Some("another"), None));
+    }
 
     #[test]
     fn it_never_holds_more_than_its_capacity() {

@@ -27,7 +27,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     config::Faults,
     jwt::{self, Expected, Refused, Registered},
-    recent::Recent,
+    recent::{AsTheyAre, Recent},
 };
 
 /// Life of an internal token, seconds: long enough for a slow request, too short to be worth stealing.
@@ -194,7 +194,7 @@ impl Signer {
 }
 
 /// Who a token spoke for and when it ends (seconds since 1970), by the token's digest.
-type Remembered = Recent<[u8; 32], (Caller, i64)>;
+type Remembered = Recent<[u8; 32], (Caller, i64), AsTheyAre>;
 
 /// Verifies internal tokens; clones share what they remember.
 #[derive(Clone)]
@@ -234,7 +234,7 @@ impl Verifier {
         Ok(Self {
             keys: Arc::new(keys),
             published: published.into(),
-            verified: Arc::new(Mutex::new(Recent::new(REMEMBERED))),
+            verified: Arc::new(Mutex::new(Recent::hashed_by(REMEMBERED))),
         })
     }
 
