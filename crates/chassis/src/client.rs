@@ -8,7 +8,7 @@
 use std::{
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -62,31 +62,50 @@ impl From<CallError> for Problem {
 
 /// Limits retries to a share of the calls, so that a sick service is not asked more, but less.
 #[derive(Debug)]
-pub struct RetryBudget(Mutex<(f64, Instant)>);
+pub struct RetryBudget {
+    calls: AtomicU64,
+    spent: Mutex<Spent>,
+}
+
+/// What was left at the last look, which only a retry takes.
+#[derive(Debug)]
+struct Spent {
+    left: f64,
+    calls: u64,
+    at: Instant,
+}
 
 impl Default for RetryBudget {
     fn default() -> Self {
-        Self(Mutex::new((BUDGET_PER_SECOND, Instant::now())))
+        let spent = Spent { left: BUDGET_PER_SECOND, calls: 0, at: Instant::now() };
+        Self { calls: AtomicU64::new(0), spent: Mutex::new(spent) }
     }
 }
 
 impl RetryBudget {
-    /// Counts a call.
-    pub fn deposit(&self) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Ten seconds' worth at most: yesterday's calm must not pay for today's storm.
-        state.0 = (state.0 + BUDGET_RATIO).min(BUDGET_PER_SECOND * 10.0);
+    /// Counts a call; returns how many there were before.
+    pub fn deposit(&self) -> u64 {
+        self.calls.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Returns how many calls there were.
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
     }
 
     /// Takes a retry out of the budget, if there is one.
     pub fn withdraw(&self) -> bool {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let earned = state.1.elapsed().as_secs_f64() * BUDGET_PER_SECOND;
-        state.0 = (state.0 + earned).min(BUDGET_PER_SECOND * 10.0);
-        state.1 = Instant::now();
-        let enough = state.0 >= 1.0;
+        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        let (calls, now) = (self.calls(), Instant::now());
+        let new = u32::try_from(calls.wrapping_sub(spent.calls)).unwrap_or(u32::MAX);
+        let seconds = now.saturating_duration_since(spent.at).as_secs_f64();
+        let earned = f64::from(new) * BUDGET_RATIO + seconds * BUDGET_PER_SECOND;
+        // Ten seconds' worth at most: yesterday's calm must not pay for today's storm.
+        spent.left = (spent.left + earned).min(BUDGET_PER_SECOND * 10.0);
+        (spent.calls, spent.at) = (calls, now);
+        let enough = spent.left >= 1.0;
         if enough {
-            state.0 -= 1.0;
+            spent.left -= 1.0;
         }
         enough
     }
@@ -333,4 +352,32 @@ async fn read<T: DeserializeOwned>(response: Response) -> Result<T, CallError> {
         StatusCode::GATEWAY_TIMEOUT => Problem::late(cause),
         _ => Problem::unavailable(cause),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn retries(budget: &RetryBudget) -> usize {
+        (0..1_000).take_while(|_| budget.withdraw()).count()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fifth_of_the_calls_and_ten_a_second_may_be_tried_again() {
+        let budget = RetryBudget::default();
+        assert_eq!(retries(&budget), 10);
+        let turns: Vec<u64> = (0..20).map(|_| budget.deposit()).collect();
+        assert_eq!((turns.first(), turns.last(), budget.calls()), (Some(&0), Some(&19), 20));
+        assert_eq!(retries(&budget), 4);
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(retries(&budget), 20);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_calm_day_pays_for_ten_seconds_of_retries() {
+        let budget = RetryBudget::default();
+        (0..100_000).for_each(|_| _ = budget.deposit());
+        tokio::time::advance(Duration::from_hours(1)).await;
+        assert_eq!(retries(&budget), 100);
+    }
 }
