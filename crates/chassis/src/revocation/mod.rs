@@ -8,7 +8,10 @@ mod feed;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use chrono::{DateTime, Utc};
@@ -26,6 +29,8 @@ pub struct Revocations(Arc<Inner>);
 struct Inner {
     clock: Clock,
     revoked: RwLock<HashMap<LoginId, DateTime<Utc>>>,
+    /// How often more logins have ended.
+    version: AtomicU64,
     open: Mutex<HashMap<LoginId, Open>>,
     changes: watch::Sender<()>,
 }
@@ -43,6 +48,7 @@ impl Revocations {
         Self(Arc::new(Inner {
             clock,
             revoked: RwLock::default(),
+            version: AtomicU64::new(0),
             open: Mutex::default(),
             changes: watch::Sender::new(()),
         }))
@@ -51,6 +57,12 @@ impl Revocations {
     /// Returns whether a login has ended.
     pub fn contains(&self, login_id: LoginId) -> bool {
         self.0.revoked.read().unwrap_or_else(PoisonError::into_inner).contains_key(&login_id)
+    }
+
+    /// Returns what changes whenever another login has ended: whoever has asked about a login at this version need not
+    /// ask again, for as long as it is the same. Take it before asking.
+    pub fn version(&self) -> u64 {
+        self.0.version.load(Ordering::Acquire)
     }
 
     /// Adds what was learnt, and closes the connections of those logins.
@@ -63,6 +75,9 @@ impl Revocations {
                 if revoked.insert(revocation.login_id, revocation.expires_at.0).is_none() {
                     ended.push(revocation.login_id);
                 }
+            }
+            if !ended.is_empty() {
+                self.0.version.fetch_add(1, Ordering::Release);
             }
         }
         let open = self.open();
@@ -150,6 +165,20 @@ mod tests {
 
     fn revocation(clock: &Clock, login_id: LoginId) -> Revocation {
         Revocation { login_id, expires_at: (clock.now() + Duration::from_mins(1)).into() }
+    }
+
+    #[test]
+    fn the_version_changes_with_what_is_new_and_with_nothing_else() {
+        let (clock, revocations, login_id) = setup();
+        let before = revocations.version();
+        revocations.add([revocation(&clock, login_id)]);
+        let after = revocations.version();
+        assert_ne!(after, before);
+        // Every few seconds all of them are learnt again.
+        revocations.add([revocation(&clock, login_id)]);
+        assert_eq!(revocations.version(), after);
+        revocations.add([revocation(&clock, clock.id())]);
+        assert_ne!(revocations.version(), after);
     }
 
     #[test]
