@@ -43,7 +43,7 @@ pub async fn admit(
     notes: &mut Notes,
 ) -> Outcome<Caller> {
     if let Some(ticket) = ticket::shown(arrival.request, route.kind, upgrade)? {
-        return admit_by_ticket(gate, arrival, route, ticket, notes).await;
+        return Box::pin(admit_by_ticket(gate, arrival, route, ticket, notes)).await;
     }
     let recognised = recognise(gate, arrival, route, upgrade);
     let person = recognised.as_ref().ok().and_then(|caller| caller.person).map(|person| person.user_id);
@@ -94,7 +94,7 @@ fn recognise(gate: &Gate, arrival: &Arrival<'_>, route: &Route, upgrade: bool) -
     }
     let caller = match credential(request.headers())? {
         Credential::None => Caller::default(),
-        Credential::Bearer(token) => match gate.identities.recognise(token) {
+        Credential::Bearer(token) => match gate.identities.recognise(token, arrival.at) {
             Ok(person) => Caller::person(person),
             Err(_not_ours) if route.access == Access::Guest => {
                 let token = HeaderValue::from_str(token).map_err(|_not_text| Problem::from(common::INVALID_TOKEN))?;
@@ -106,7 +106,7 @@ fn recognise(gate: &Gate, arrival: &Arrival<'_>, route: &Route, upgrade: bool) -
             if !request.method().is_safe() {
                 asking.require_known()?;
             }
-            match gate.identities.recognise(token) {
+            match gate.identities.recognise(token, arrival.at) {
                 Ok(person) => Caller::person(person),
                 // A browser sends a stale cookie along whether the page means it or not, and cannot leave it out of a
                 // WebSocket's handshake; the page's own ticket or first frame says who it is. And whoever leaves with a

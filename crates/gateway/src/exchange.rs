@@ -59,7 +59,6 @@ impl Exchange<'_> {
     }
 
     async fn attempts(&self, upload: &mut Option<Upload>) -> Outcome<Answered> {
-        self.upstream.budget.deposit();
         let first = self.upstream.choose(self.choice, self.counted, None)?;
         let tried = self.attempt(first.address(), upload).await?;
         if tried.as_ref().is_ok_and(|answer| answer.head.status != StatusCode::SERVICE_UNAVAILABLE) {
@@ -73,7 +72,7 @@ impl Exchange<'_> {
             return settle(tried, first);
         }
         metrics::counter!("upstream_retries_total", "service" => self.upstream.service.name()).increment(1);
-        match self.attempt(second.address(), upload).await? {
+        match Box::pin(self.attempt(second.address(), upload)).await? {
             Ok(answer) => settle(Ok(answer), second),
             // What the first address said is more than nothing.
             Err(_failed) if tried.is_ok() => settle(tried, first),
@@ -116,7 +115,7 @@ impl Exchange<'_> {
             Err(failed) if failed.is_connect => !same_address,
             Err(_broken_off) => self.method.is_safe() || has_key(),
         };
-        is_safe && upload.is_none_or(Upload::is_untouched) && self.upstream.budget.withdraw()
+        is_safe && upload.is_none_or(Upload::is_untouched) && self.upstream.may_try_again()
     }
 }
 

@@ -45,7 +45,7 @@ pub async fn forward(
     (entry, route): (&Entry, &'static Route),
     notes: &mut Notes,
 ) -> Outcome<HttpResponse> {
-    let Arrival { request, asking, address } = arrival;
+    let Arrival { request, asking, address, at } = arrival;
     let upgrade = wants_tunnel(request, route)?;
     if upgrade {
         asking.refuse_strangers()?;
@@ -74,7 +74,7 @@ pub async fn forward(
             request,
             route,
             caller: &caller,
-            authorization: gate.internal_tokens.authorization(route.service, caller.person)?,
+            authorization: gate.internal_tokens.authorization(route.service, caller.person, *at)?,
             context: &context,
             client_ip: gate.client_ip(*address),
             origin_verdict: if route.service == Service::Auth { asking.verdict() } else { None },

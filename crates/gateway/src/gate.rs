@@ -20,6 +20,7 @@ use chassis::{
     revocation::Revocations,
     token::Signer,
 };
+use chrono::{DateTime, Utc};
 use domain::{fault::common, principal::Service};
 
 use crate::{
@@ -88,6 +89,8 @@ pub struct Arrival<'r> {
     pub asking: Asking,
     /// Where it comes from.
     pub address: IpAddr,
+    /// When it came.
+    pub at: DateTime<Utc>,
 }
 
 /// What is noted about a request on its way, for the answer.
@@ -121,6 +124,7 @@ pub struct Gate {
     pages: Arc<Pages>,
     trusted_hops: usize,
     over_tls: bool,
+    clock: Clock,
     client_ips: RefCell<Recent<IpAddr, http::HeaderValue>>,
 }
 
@@ -129,14 +133,9 @@ impl Gate {
     pub fn new(shared: Shared) -> Self {
         Self {
             client: Client::new(),
-            identities: Identities::new(
-                shared.access_tokens,
-                shared.revocations.clone(),
-                shared.seen,
-                shared.clock.clone(),
-            ),
+            identities: Identities::new(shared.access_tokens, shared.revocations.clone(), shared.seen),
             tickets: shared.tickets,
-            internal_tokens: InternalTokens::new(shared.signer, shared.clock),
+            internal_tokens: InternalTokens::new(shared.signer),
             revocations: shared.revocations,
             lifecycle: shared.lifecycle,
             limits: shared.limits,
@@ -147,6 +146,7 @@ impl Gate {
             pages: shared.pages,
             trusted_hops: shared.trusted_hops,
             over_tls: shared.over_tls,
+            clock: shared.clock,
             client_ips: RefCell::new(Recent::new(CLIENT_IPS)),
         }
     }
@@ -178,6 +178,7 @@ pub async fn gate(request: HttpRequest, payload: Payload, gate: Data<Gate>) -> H
         request: &request,
         asking: gate.origins.judge(request.headers()),
         address: address::of(&request, gate.trusted_hops),
+        at: gate.clock.now(),
     };
     let mut notes = Notes::default();
     let answered = answer(&gate, &arrival, payload, &mut notes).await;

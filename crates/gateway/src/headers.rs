@@ -50,7 +50,7 @@ impl Outgoing<'_> {
     ///
     /// How long the body is, is not among them: whoever sends it says so.
     pub fn write(&self, head: &mut RequestHead<'_>, host: &HeaderValue, remaining_ms: u64) {
-        head.line("host", host.as_bytes());
+        head.ours("host", host);
         let one_hop = self.named_for_one_hop();
         for (name, value) in self.request.headers() {
             let Some(told_as) = self.passes(name.as_str()) else { continue };
@@ -76,9 +76,9 @@ impl Outgoing<'_> {
 
     /// Adds what the gate itself says, in place of whatever the client said.
     fn add_ours(&self, head: &mut RequestHead<'_>, remaining_ms: u64) {
-        head.line("authorization", self.authorization.as_bytes());
+        head.ours("authorization", &self.authorization);
         if let Some(token) = &self.caller.guest_token {
-            head.line(PARTICIPANT_TOKEN, token.as_bytes());
+            head.ours(PARTICIPANT_TOKEN, token);
         }
         if self.upgrade {
             head.line("connection", b"upgrade");
@@ -89,10 +89,10 @@ impl Outgoing<'_> {
         head.pieces(TRACEPARENT, traceparent.iter().map(|piece| piece.as_bytes()));
         head.number(DEADLINE_MS, remaining_ms);
         if let Some(ip) = &self.client_ip {
-            head.line(CLIENT_IP, ip.as_bytes());
+            head.ours(CLIENT_IP, ip);
         }
         if let Some(verdict) = &self.origin_verdict {
-            head.line(ORIGIN_VERDICT, verdict.as_bytes());
+            head.ours(ORIGIN_VERDICT, verdict);
         }
     }
 

@@ -1,18 +1,15 @@
 //! Who a request comes from: an access token as bearer, or the login cookie of a browser.
 
-use std::{
-    cell::RefCell,
-    hash::{BuildHasherDefault, Hasher},
-};
+use std::cell::RefCell;
 
 use actix_web::http::header::{AUTHORIZATION, COOKIE, HeaderMap};
 use chassis::{
     access::{Access, AccessTokens},
-    clock::Clock,
     problem::{Outcome, Problem},
-    recent::Recent,
+    recent::{AsTheyAre, Recent},
     revocation::Revocations,
 };
+use chrono::{DateTime, Utc};
 use domain::{contract::LoginSeen, fault::common, principal::Principal};
 use sha2::{Digest, Sha256};
 
@@ -75,30 +72,13 @@ pub fn credential(headers: &HeaderMap) -> Outcome<Credential<'_>> {
 /// How often the use of a token is noted, seconds.
 const NOTE_EVERY: i64 = 60;
 
-/// Takes the beginning of a digest for its hash. Only tokens of ours are remembered, so nobody can fill the memory with
-/// digests that begin alike.
-#[derive(Default)]
-struct OfDigest(u64);
-
-impl Hasher for OfDigest {
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(beginning) = bytes.first_chunk() {
-            self.0 = u64::from_ne_bytes(*beginning);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
 /// Recognises access tokens, and remembers those it has verified; one per worker.
 pub struct Identities {
     tokens: AccessTokens,
     revocations: Revocations,
-    clock: Clock,
     seen: SeenLogins,
-    verified: RefCell<Recent<[u8; 32], Known, BuildHasherDefault<OfDigest>>>,
+    /// By their digests. Only tokens of ours are remembered, so nobody can fill it with digests that begin alike.
+    verified: RefCell<Recent<[u8; 32], Known, AsTheyAre>>,
 }
 
 /// A verified token.
@@ -107,37 +87,45 @@ struct Known {
     access: Access,
     /// When its use was last noted, seconds since 1970.
     noted_at: i64,
+    /// The version of the revocations at which its login was not among them.
+    not_revoked_at: Option<u64>,
 }
 
 impl Identities {
     /// Recognises what `tokens` verifies and `revocations` does not name; notes in `seen` whom it recognised.
-    pub fn new(tokens: AccessTokens, revocations: Revocations, seen: SeenLogins, clock: Clock) -> Self {
-        Self { tokens, revocations, clock, seen, verified: RefCell::new(Recent::hashed_by(REMEMBERED)) }
+    pub fn new(tokens: AccessTokens, revocations: Revocations, seen: SeenLogins) -> Self {
+        Self { tokens, revocations, seen, verified: RefCell::new(Recent::hashed_by(REMEMBERED)) }
     }
 
-    /// Returns who a token speaks for.
+    /// Returns who a token speaks for `now`.
     ///
     /// # Errors
     /// 401 `invalid_token` when it is expired, revoked, forged or meant for somewhere else.
-    pub fn recognise(&self, token: &str) -> Outcome<Principal> {
-        let now = self.clock.now();
+    pub fn recognise(&self, token: &str, now: DateTime<Utc>) -> Outcome<Principal> {
+        let version = Some(self.revocations.version());
         let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         let remembered = self.verified.borrow_mut().get(&digest).filter(|known| known.access.expires_at > now);
         let mut known = if let Some(known) = remembered {
             known
         } else {
             let access = self.tokens.verify(token, now).map_err(|_refused| refused("not an access token of ours"))?;
-            Known { access, noted_at: i64::MIN }
+            Known { access, noted_at: i64::MIN, not_revoked_at: None }
         };
         let Principal { login_id, .. } = known.access.principal;
-        if self.revocations.contains(login_id) {
+        let is_as_remembered = known.not_revoked_at == version;
+        // Asking takes a lock of all workers; of most requests nothing has changed since the last.
+        if !is_as_remembered && self.revocations.contains(login_id) {
             return Err(refused("its login has ended"));
         }
-        if now.timestamp().saturating_sub(known.noted_at) >= NOTE_EVERY {
+        known.not_revoked_at = version;
+        let is_due = now.timestamp().saturating_sub(known.noted_at) >= NOTE_EVERY;
+        if is_due {
             let refresh_counter = known.access.refresh_counter;
             if self.seen.note(LoginSeen { login_id, refresh_counter, at: now.into() }) {
                 known.noted_at = now.timestamp();
             }
+        }
+        if is_due || !is_as_remembered {
             self.verified.borrow_mut().put(digest, known);
         }
         Ok(known.access.principal)
@@ -155,7 +143,7 @@ mod tests {
     use std::time::Duration;
 
     use actix_web::http::header::{HeaderName, HeaderValue};
-    use chrono::DateTime;
+    use chassis::clock::Clock;
     use domain::{
         contract::Revocation,
         principal::{Principal, Role},
@@ -192,21 +180,22 @@ mod tests {
         let clock = Clock::manual(DateTime::from_timestamp(1_800_000_000, 0).unwrap());
         let tokens = AccessTokens::new(&SecretString::from("0123456789abcdef0123456789abcdef"));
         let revocations = Revocations::new(clock.clone());
-        let identities = Identities::new(tokens.clone(), revocations.clone(), SeenLogins::default(), clock.clone());
+        let identities = Identities::new(tokens.clone(), revocations.clone(), SeenLogins::default());
+        let recognise = |token: &str| identities.recognise(token, clock.now());
         let issue = || {
             let principal = Principal { user_id: clock.id(), login_id: clock.id(), role: Role::User };
             (principal, tokens.issue(principal, 0, clock.now(), Duration::from_mins(1)).unwrap())
         };
         let ((first, token), (second, other)) = (issue(), issue());
         for _remembered_the_second_time in 0..2 {
-            assert_eq!(identities.recognise(&token).unwrap(), first);
-            assert_eq!(identities.recognise(&other).unwrap(), second);
+            assert_eq!(recognise(&token).unwrap(), first);
+            assert_eq!(recognise(&other).unwrap(), second);
         }
         let expires_at = (clock.now() + Duration::from_hours(1)).into();
         revocations.add([Revocation { login_id: first.login_id, expires_at }]);
-        assert_eq!(identities.recognise(&token).unwrap_err().code(), "invalid_token");
-        assert!(identities.recognise(&other).is_ok());
+        assert_eq!(recognise(&token).unwrap_err().code(), "invalid_token");
+        assert!(recognise(&other).is_ok());
         clock.advance(Duration::from_secs(70));
-        assert_eq!(identities.recognise(&other).unwrap_err().code(), "invalid_token");
+        assert_eq!(recognise(&other).unwrap_err().code(), "invalid_token");
     }
 }

@@ -6,11 +6,11 @@ use std::{
 };
 
 use chassis::{
-    clock::Clock,
     problem::{Outcome, Problem},
     recent::Recent,
     token::Signer,
 };
+use chrono::{DateTime, Utc};
 use domain::{
     ids::Id,
     principal::{Principal, Service},
@@ -25,7 +25,6 @@ const REMEMBERED: usize = 10_000;
 /// Mints internal tokens and remembers them for a while; one per worker.
 pub struct InternalTokens {
     signer: Signer,
-    clock: Clock,
     minted: RefCell<Recent<For, Minted>>,
 }
 
@@ -51,8 +50,8 @@ struct Minted {
 
 impl InternalTokens {
     /// Mints with `signer`.
-    pub fn new(signer: Signer, clock: Clock) -> Self {
-        Self { signer, clock, minted: RefCell::new(Recent::new(REMEMBERED)) }
+    pub fn new(signer: Signer) -> Self {
+        Self { signer, minted: RefCell::new(Recent::new(REMEMBERED)) }
     }
 
     /// Returns the `Authorization` of a call to `service` for `person`, or for nobody: services refuse callers without a
@@ -60,8 +59,12 @@ impl InternalTokens {
     ///
     /// # Errors
     /// Returns a problem when the key cannot sign.
-    pub fn authorization(&self, service: Service, person: Option<Principal>) -> Outcome<HeaderValue> {
-        let now = self.clock.now();
+    pub fn authorization(
+        &self,
+        service: Service,
+        person: Option<Principal>,
+        now: DateTime<Utc>,
+    ) -> Outcome<HeaderValue> {
         let key = For { service, person };
         if let Some(Minted { value, at }) = self.minted.borrow_mut().get(&key)
             && (at..at + USED_FOR).contains(&now.timestamp())
@@ -80,8 +83,10 @@ impl InternalTokens {
 mod tests {
     use std::time::Duration;
 
-    use chassis::token::{Caller, KeyPair, Verifier};
-    use chrono::DateTime;
+    use chassis::{
+        clock::Clock,
+        token::{Caller, KeyPair, Verifier},
+    };
     use domain::principal::Role;
 
     use super::*;
@@ -92,19 +97,20 @@ mod tests {
         let keys = KeyPair::generate("gateway.1").unwrap();
         let verifier = Verifier::new(&keys.public_jwks).unwrap();
         let signer = Signer::new(Service::Gateway, "gateway.1", &keys.private_pem).unwrap();
-        let tokens = InternalTokens::new(signer, clock.clone());
+        let tokens = InternalTokens::new(signer);
+        let authorization = |service, person| tokens.authorization(service, person, clock.now());
         let person = Principal { user_id: clock.id(), login_id: clock.id(), role: Role::User };
-        let first = tokens.authorization(Service::Memo, Some(person)).unwrap();
+        let first = authorization(Service::Memo, Some(person)).unwrap();
         clock.advance(Duration::from_secs(29));
-        assert_eq!(tokens.authorization(Service::Memo, Some(person)).unwrap(), first);
+        assert_eq!(authorization(Service::Memo, Some(person)).unwrap(), first);
         clock.advance(Duration::from_secs(1));
-        let second = tokens.authorization(Service::Memo, Some(person)).unwrap();
+        let second = authorization(Service::Memo, Some(person)).unwrap();
         assert_ne!(second, first);
         let token = second.to_str().unwrap().strip_prefix("Bearer ").unwrap();
         let caller = verifier.verify(token, Service::Memo, clock.now()).unwrap();
         assert_eq!(caller, Caller { service: Service::Gateway, person: Some(person), is_own: false });
-        let nobody = tokens.authorization(Service::Memo, None).unwrap();
+        let nobody = authorization(Service::Memo, None).unwrap();
         assert_ne!(nobody, second);
-        assert_ne!(tokens.authorization(Service::Auth, None).unwrap(), nobody);
+        assert_ne!(authorization(Service::Auth, None).unwrap(), nobody);
     }
 }

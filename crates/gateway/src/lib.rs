@@ -9,6 +9,7 @@ pub mod admit;
 pub mod app;
 pub mod client;
 pub mod config;
+pub mod digits;
 pub mod docs;
 pub mod download;
 pub mod exchange;

@@ -92,7 +92,7 @@ impl Client {
         let origin = self.origin(authority);
         let wire = match origin.take() {
             Some(wire) => wire,
-            None => origin.connect().await.map_err(|cause| SendError { is_connect: true, cause })?,
+            None => Box::pin(origin.connect()).await.map_err(|cause| SendError { is_connect: true, cause })?,
         };
         Ok(Connection { wire, origin })
     }
@@ -135,7 +135,9 @@ impl Connection {
                 }
                 Err(Fault::Body(problem)) => return Err(Failure::Body(problem)),
                 // Closed while it was idle, and noticed only now: of this request nothing has left.
-                Err(Fault::Connection(_)) if self.wire.is_used && !sending.has_begun() => self.replace().await?,
+                Err(Fault::Connection(_)) if self.wire.is_used && !sending.has_begun() => {
+                    Box::pin(self.replace()).await?;
+                }
                 Err(Fault::Connection(cause)) => {
                     return Err(Failure::Address(SendError { is_connect: false, cause }));
                 }

@@ -4,7 +4,12 @@
 
 use std::io;
 
-use crate::upload::Upload;
+use http::HeaderValue;
+
+use crate::{
+    digits::{Digits, decimal},
+    upload::Upload,
+};
 
 /// A head that is being written.
 #[derive(Debug)]
@@ -30,15 +35,27 @@ impl<'b> RequestHead<'b> {
 
     /// Adds a header; its name is one of ours, or one that was read as a name before.
     pub fn line(&mut self, name: &str, value: &[u8]) {
-        self.pieces(name, [value]);
+        self.is_sound &= !has_control_character(value);
+        self.known(name, [value]);
+    }
+
+    /// Adds a header whose value is of a type that holds no control characters.
+    pub fn ours(&mut self, name: &str, value: &HeaderValue) {
+        self.known(name, [value.as_bytes()]);
     }
 
     /// Adds a header whose value comes in pieces.
-    pub fn pieces<'v>(&mut self, name: &str, value: impl IntoIterator<Item = &'v [u8]>) {
+    pub fn pieces<'v>(&mut self, name: &str, value: impl IntoIterator<Item = &'v [u8], IntoIter: Clone>) {
+        let pieces = value.into_iter();
+        self.is_sound &= !pieces.clone().any(has_control_character);
+        self.known(name, pieces);
+    }
+
+    /// Adds a header whose value is known to hold no control characters.
+    fn known<'v>(&mut self, name: &str, value: impl IntoIterator<Item = &'v [u8]>) {
         self.bytes.extend_from_slice(name.as_bytes());
         self.bytes.extend_from_slice(b": ");
         for piece in value {
-            self.is_sound &= !has_control_character(piece);
             self.bytes.extend_from_slice(piece);
         }
         self.bytes.extend_from_slice(b"\r\n");
@@ -46,8 +63,7 @@ impl<'b> RequestHead<'b> {
 
     /// Adds a header whose value is a number.
     pub fn number(&mut self, name: &str, value: u64) {
-        let mut digits = [0; 20];
-        self.line(name, decimal(value, &mut digits));
+        self.known(name, [decimal(value, &mut Digits::default())]);
     }
 
     /// Says how long the body is; the client's own words for it are not repeated.
@@ -77,20 +93,6 @@ impl<'b> RequestHead<'b> {
 fn has_control_character(value: &[u8]) -> bool {
     let is_one = |byte: u8| (byte < b' ' && byte != b'\t') || byte == 0x7f;
     value.iter().fold(0, |found, byte| found | u8::from(is_one(*byte))) != 0
-}
-
-/// Writes a number into the end of `digits` and returns that end.
-fn decimal(mut value: u64, digits: &mut [u8; 20]) -> &[u8] {
-    let mut first = digits.len();
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + u8::try_from(value % 10).unwrap_or_default();
-        value /= 10;
-        first -= 1;
-        if value == 0 {
-            break;
-        }
-    }
-    digits.get(first..).unwrap_or_default()
 }
 
 #[cfg(test)]

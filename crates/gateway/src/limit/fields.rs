@@ -3,17 +3,17 @@
 //! `"user";q=100;w=2` is a hundred requests in any two seconds; `"user";r=99;t=1` says that 99 may follow at once, and
 //! that all are earned back in a second.
 
-use std::{fmt::Write as _, time::Duration};
+use std::time::Duration;
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use bytes::Bytes;
 use domain::rate::{Decision, Rate};
 
 use super::policy::Limit;
+use crate::digits::{Digits, decimal};
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const STATE: HeaderName = HeaderName::from_static("ratelimit");
-/// Room for a name and two numbers; spares growing the text.
-const USUAL_LENGTH: usize = 40;
 
 /// The two fields of an answer.
 pub struct Fields {
@@ -38,10 +38,10 @@ impl Fields {
         if headers.contains_key(STATE) {
             return;
         }
-        let mut state = String::with_capacity(USUAL_LENGTH);
-        // Writing to a text cannot fail.
-        _ = write!(state, "\"{}\";r={};t={}", self.name, self.remaining, self.reset);
-        if let Ok(state) = HeaderValue::from_maybe_shared(bytes::Bytes::from(state)) {
+        let (mut remaining, mut reset) = (Digits::default(), Digits::default());
+        let (remaining, reset) = (decimal(self.remaining.into(), &mut remaining), decimal(self.reset, &mut reset));
+        let state = [b"\"", self.name.as_bytes(), b"\";r=", remaining, b";t=", reset].concat();
+        if let Ok(state) = HeaderValue::from_maybe_shared(Bytes::from(state)) {
             headers.insert(STATE, state);
             headers.insert(POLICY, self.policy.clone());
         }
@@ -52,7 +52,10 @@ impl Fields {
 pub(super) fn policy(name: &str, rate: Rate) -> HeaderValue {
     let window = whole_seconds(Duration::from_micros(u64::try_from(rate.window_us()).unwrap_or_default()));
     let text = format!("\"{name}\";q={};w={window}", rate.burst);
-    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
+    // For as long as the process lives, which the limits do too. Every answer has a copy, and counting them would be
+    // written by all workers.
+    let text: &'static str = text.leak();
+    HeaderValue::from_static(text)
 }
 
 fn whole_seconds(duration: Duration) -> u64 {

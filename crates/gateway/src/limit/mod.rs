@@ -111,7 +111,9 @@ impl Limits {
         let limit = self.table.of(class)?;
         let who = Self::counted(class, person, address);
         let decision = if limit.together {
-            self.shared.take(&format!("{}:{who}", limit.name), limit.rate).await
+            // Kept apart, as is whatever few requests need: the future of every request has room for all it might wait
+            // for, and is copied.
+            Box::pin(self.shared.take(&format!("{}:{who}", limit.name), limit.rate)).await
         } else {
             self.local.take(&(limit.name, who), limit.rate)
         };
@@ -123,7 +125,7 @@ impl Limits {
         let Some(limit) = self.table.of(class) else { return };
         let who = Self::counted(class, person, address);
         if limit.together {
-            self.shared.give_back(&format!("{}:{who}", limit.name), limit.rate).await;
+            Box::pin(self.shared.give_back(&format!("{}:{who}", limit.name), limit.rate)).await;
         } else {
             self.local.give_back(&(limit.name, who), limit.rate);
         }

@@ -13,6 +13,8 @@ use chassis::problem::{Outcome, Problem};
 use http::{HeaderValue, uri::Authority};
 use url::Url;
 
+use super::Tally;
+
 /// Errors in a row that eject an address.
 const FAILURES: u32 = 5;
 /// How long the first ejection lasts, milliseconds: about as long as a process takes to start again.
@@ -116,14 +118,14 @@ impl Address {
 /// A request's place at an address; given up when it is dropped.
 pub struct Lease {
     address: Arc<Address>,
-    service: Option<Arc<AtomicUsize>>,
+    service: Option<Arc<Tally>>,
 }
 
 impl Lease {
     /// Takes a place, counted at the address and at `service`, or at neither.
-    pub(super) fn take(address: &Arc<Address>, service: Option<&Arc<AtomicUsize>>) -> Self {
+    pub(super) fn take(address: &Arc<Address>, service: Option<&Arc<Tally>>) -> Self {
         if let Some(service) = service {
-            service.fetch_add(1, Relaxed);
+            service.in_flight.fetch_add(1, Relaxed);
             address.in_flight.fetch_add(1, Relaxed);
         }
         Self { address: address.clone(), service: service.cloned() }
@@ -138,7 +140,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(service) = &self.service {
-            service.fetch_sub(1, Relaxed);
+            service.in_flight.fetch_sub(1, Relaxed);
             self.address.in_flight.fetch_sub(1, Relaxed);
         }
     }

@@ -48,13 +48,18 @@ pub struct Room {
 pub struct Upstream {
     /// Which service.
     pub service: Service,
-    /// Limits retries of calls to it.
-    pub budget: RetryBudget,
     addresses: Vec<Arc<Address>>,
-    in_flight: Arc<AtomicUsize>,
+    tally: Arc<Tally>,
     room: Room,
-    turn: AtomicUsize,
     started: Instant,
+}
+
+/// What all workers write for each request to a service: in one place, so that it is fetched from another core but once.
+#[derive(Debug, Default)]
+struct Tally {
+    in_flight: AtomicUsize,
+    /// Counts requests, and limits second tries.
+    budget: RetryBudget,
 }
 
 /// How an address is chosen.
@@ -75,27 +80,27 @@ impl Upstream {
         let addresses = urls.iter().map(|url| Address::new(url).map(Arc::new));
         Ok(Self {
             service,
-            budget: RetryBudget::default(),
             addresses: addresses.collect::<Outcome<_>>()?,
-            in_flight: Arc::default(),
+            tally: Arc::default(),
             room,
-            turn: AtomicUsize::new(0),
             started: Instant::now(),
         })
     }
 
     /// Chooses an address, if possible not the one that was `tried`, and if possible not an avoided one; when all are
-    /// avoided, the one whose time is over first. A request that is not `counted` takes nobody's room.
+    /// avoided, the one whose time is over first. A request that is not `counted` takes nobody's room. What nothing was
+    /// `tried` for is a new request, and adds to what second tries there may be.
     ///
     /// # Errors
     /// 503 when the service has no address at all, or no room.
     pub fn choose(&self, choice: Choice, counted: bool, tried: Option<&Address>) -> Outcome<Lease> {
-        if counted && self.in_flight.load(Relaxed) >= self.room.service {
+        // A second try is nobody's turn: it would make the same address the first of every request.
+        let turn = if tried.is_none() { self.tally.budget.deposit() } else { self.tally.budget.calls() };
+        if counted && self.tally.in_flight.load(Relaxed) >= self.room.service {
             return Err(self.overloaded());
         }
         let now = self.now();
-        // A second try is nobody's turn: it would make the same address the first of every request.
-        let turn = if tried.is_none() { self.turn.fetch_add(1, Relaxed) } else { self.turn.load(Relaxed) };
+        let turn = usize::try_from(turn % u64::from(u32::MAX)).unwrap_or_default();
         let has_room = |address: &Address| !counted || address.in_flight() < self.room.address;
         let was_tried = |address: &Address| tried.is_some_and(|tried| std::ptr::eq(tried, address));
         let good = |address: &&Arc<Address>| {
@@ -138,12 +143,17 @@ impl Upstream {
     }
 
     fn lease(&self, address: &Arc<Address>, counted: bool) -> Lease {
-        Lease::take(address, counted.then_some(&self.in_flight))
+        Lease::take(address, counted.then_some(&self.tally))
     }
 
     fn overloaded(&self) -> Problem {
         metrics::counter!("upstream_overloaded_total", "service" => self.service.name()).increment(1);
         Problem::from(OVERLOADED)
+    }
+
+    /// Takes a second try out of the budget, if there is one.
+    pub fn may_try_again(&self) -> bool {
+        self.tally.budget.withdraw()
     }
 
     /// Leaves an address alone for some seconds: it refused, or broke off before it answered.

@@ -38,11 +38,11 @@ async fn quiet_addresses_take_turns() {
 #[tokio::test(start_paused = true)]
 async fn a_busy_address_is_left_to_its_work() {
     let upstream = upstream(2);
-    let held: Vec<Lease> = (0..3).map(|_| Lease::take(&upstream.addresses[0], Some(&upstream.in_flight))).collect();
+    let held: Vec<Lease> = (0..3).map(|_| Lease::take(&upstream.addresses[0], Some(&upstream.tally))).collect();
     assert_eq!(ports(&upstream, 4), [2; 4]);
     drop(held);
     assert!(ports(&upstream, 4).contains(&1));
-    assert_eq!((upstream.in_flight.load(Relaxed), upstream.addresses[0].in_flight()), (0, 0));
+    assert_eq!((upstream.tally.in_flight.load(Relaxed), upstream.addresses[0].in_flight()), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]
