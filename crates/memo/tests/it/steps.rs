@@ -14,7 +14,7 @@ use std::{
 };
 
 use memo::{app::App, attachments::preview};
-use reqwest::{Method, RequestBuilder};
+use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use testkit::{Child, Stage, TestApp, TestClient, database::TestDatabase, eventually};
 use tokio::{
@@ -127,10 +127,18 @@ fn photograph() -> Vec<u8> {
     bytes.into_inner()
 }
 
+/// Sends a request, and again for as long as the process says that it cannot now: it has a server's patience with the
+/// database, and a busy machine may take longer. What is done twice must leave nothing behind either.
 async fn sent(request: RequestBuilder) -> Value {
-    let answer = request.timeout(PATIENCE).send().await.unwrap();
-    assert!(answer.status().is_success(), "{}", answer.status());
-    answer.json().await.unwrap()
+    loop {
+        let answer = request.try_clone().unwrap().timeout(PATIENCE).send().await.unwrap();
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        if status != StatusCode::SERVICE_UNAVAILABLE {
+            assert!(status.is_success(), "{status}: {text}");
+            return serde_json::from_str(&text).unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 /// What a process is killed in.
