@@ -54,7 +54,11 @@ impl Clock {
 
     /// Makes a new UUID v7, stamped with this clock.
     pub fn uuid(&self) -> Uuid {
-        let now = self.now();
+        Self::uuid_of(self.now())
+    }
+
+    /// Makes a new UUID v7 of an instant.
+    pub fn uuid_of(now: DateTime<Utc>) -> Uuid {
         let seconds = u64::try_from(now.timestamp()).unwrap_or_default();
         Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, now.timestamp_subsec_nanos()))
     }

@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use domain::locale::Locale;
 use tokio::time::Instant;
 
@@ -18,8 +19,10 @@ pub struct RequestContext {
     pub request_id: Arc<str>,
     /// The language the answer is written in.
     pub locale: Locale,
-    /// When the request came.
+    /// When the request came, by the process's own count.
     pub started: Instant,
+    /// When it came, by the clock.
+    pub at: DateTime<Utc>,
     /// When the answer must be on its way.
     pub deadline: Instant,
     /// W3C trace id, 32 hex digits.

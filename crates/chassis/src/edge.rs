@@ -20,7 +20,7 @@ use actix_web::{
 use domain::{fault::common, locale::Locale};
 use futures_util::FutureExt;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use uuid::Uuid;
@@ -63,6 +63,8 @@ pub struct Edge {
     pub locale: Locale,
     /// Longest a handler may take before the client gets 504. Streams and sockets begin to answer within it.
     pub timeout: Duration,
+    /// Whether that is measured here, and not by the handlers themselves.
+    pub keeps_time: bool,
     /// How long a request's body may take before its rate counts.
     pub body_grace: Duration,
     /// Whether ids and deadlines in request headers come from a process of ours.
@@ -112,7 +114,7 @@ pub async fn edge<B: MessageBody + 'static>(
         .clone()
         .scope(async {
             let handling = AssertUnwindSafe(next.call(req)).catch_unwind();
-            tokio::time::timeout_at(context.deadline, handling).await
+            if edge.keeps_time { timeout_at(context.deadline, handling).await } else { Ok(handling.await) }
         })
         .instrument(span.clone())
         .await;
@@ -156,7 +158,8 @@ impl Edge {
         let text = |name: HeaderName| headers.get(&name).and_then(|value| value.to_str().ok());
         let told = |name: &'static str| self.behind_gateway.then(|| text(HeaderName::from_static(name))).flatten();
         // A request that begins here has one id under two names.
-        let id = self.clock.uuid();
+        let at = self.clock.now();
+        let id = Clock::uuid_of(at);
         let mut buffer = Uuid::encode_buffer();
         let request_id = told(REQUEST_ID).filter(|id| is_safe_id(id));
         let request_id = request_id.unwrap_or_else(|| id.hyphenated().encode_lower(&mut buffer)).into();
@@ -170,6 +173,7 @@ impl Edge {
             request_id,
             locale: Locale::negotiate(text(header::ACCEPT_LANGUAGE), self.locale),
             started,
+            at,
             deadline: started + timeout,
             trace_id,
         }

@@ -100,9 +100,15 @@ impl Default for Local {
 impl Local {
     /// Counts one request of `key` and judges it.
     pub fn take(&self, key: &impl Hash, rate: Rate) -> Decision {
+        self.take_at(key, rate, Instant::now())
+    }
+
+    /// Counts one request of `key` that came at `now`, and judges it.
+    pub fn take_at(&self, key: &impl Hash, rate: Rate, now: Instant) -> Decision {
         let hash = self.hasher.hash_one(key);
+        let since = now.saturating_duration_since(self.started);
         // One second in: an arrival time of zero is in the past of every request.
-        let now_us = i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX / 2) + 1_000_000;
+        let now_us = i64::try_from(since.as_micros()).unwrap_or(i64::MAX / 2) + 1_000_000;
         let Some(mut shard) = self.shard(hash) else { return rate.take(0, now_us).0 };
         let (decision, arrival_us) = rate.take(shard.get(&hash).unwrap_or_default(), now_us);
         shard.put(hash, arrival_us);

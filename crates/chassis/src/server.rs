@@ -111,6 +111,8 @@ pub struct Serving<F> {
     pub clock: Clock,
     /// Whether callers are processes of ours, whose ids and deadlines count.
     pub behind_gateway: bool,
+    /// Whether a handler that takes too long is ended; where it is not, each of them sees to that itself.
+    pub keeps_time: bool,
     /// Whether probes, metrics and the API document are served on this port too.
     pub with_probes: bool,
     /// The process's API document.
@@ -137,10 +139,12 @@ pub fn bind<F>(serving: Serving<F>) -> std::io::Result<Bound>
 where
     F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 {
-    let Serving { http, common, port, lifecycle, health, clock, behind_gateway, with_probes, api, routes } = serving;
+    let Serving { http, common, port, lifecycle, health, clock, behind_gateway, keeps_time, with_probes, api, routes } =
+        serving;
     let edge_settings = Edge {
         locale: common.locale,
         timeout: Duration::from_millis(http.request_timeout_ms),
+        keeps_time,
         body_grace: Duration::from_millis(http.body_grace_ms),
         behind_gateway,
         lifecycle: lifecycle.clone(),

@@ -130,6 +130,7 @@ impl Foundation {
             lifecycle: self.lifecycle.clone(),
             health,
             clock: self.clock.clone(),
+            keeps_time: true,
             behind_gateway: true,
             with_probes: true,
             api: crate::openapi::complete(api),

@@ -47,7 +47,8 @@ pub async fn admit(
     }
     let recognised = recognise(gate, arrival, route, upgrade);
     let person = recognised.as_ref().ok().and_then(|caller| caller.person).map(|person| person.user_id);
-    count(gate.limits.take_usual(Who::new(person, arrival.address)), notes)?;
+    let whoever = Who::new(person, arrival.address);
+    count(gate.limits.take_usual(whoever, arrival.context.started), notes)?;
     let caller = recognised?;
     if let Some(taken) = gate.limits.take(route.limit, person, arrival.address).await {
         count(taken, notes)?;
@@ -65,11 +66,11 @@ async fn admit_by_ticket(
 ) -> Outcome<Caller> {
     // Counted before it is redeemed, so that made-up ones stop here.
     let whoever = Who::new(None, arrival.address);
-    count(gate.limits.take_usual(whoever), notes)?;
+    count(gate.limits.take_usual(whoever, arrival.context.started), notes)?;
     match gate.tickets.redeem(ticket).await? {
         Some((person, burnt)) if !gate.revocations.contains(person.login_id) => {
             gate.limits.give_back_usual(whoever);
-            count(gate.limits.take_usual(Who::Person(person.user_id)), notes)?;
+            count(gate.limits.take_usual(Who::Person(person.user_id), arrival.context.started), notes)?;
             Ok(Caller { ticket: Some(burnt), ..Caller::person(person) })
         }
         None if route.access == Access::Guest => Ok(Caller::default()),
@@ -94,7 +95,7 @@ fn recognise(gate: &Gate, arrival: &Arrival<'_>, route: &Route, upgrade: bool) -
     }
     let caller = match credential(request.headers())? {
         Credential::None => Caller::default(),
-        Credential::Bearer(token) => match gate.identities.recognise(token, arrival.at) {
+        Credential::Bearer(token) => match gate.identities.recognise(token, arrival.context.at) {
             Ok(person) => Caller::person(person),
             Err(_not_ours) if route.access == Access::Guest => {
                 let token = HeaderValue::from_str(token).map_err(|_not_text| Problem::from(common::INVALID_TOKEN))?;
@@ -106,7 +107,7 @@ fn recognise(gate: &Gate, arrival: &Arrival<'_>, route: &Route, upgrade: bool) -
             if !request.method().is_safe() {
                 asking.require_known()?;
             }
-            match gate.identities.recognise(token, arrival.at) {
+            match gate.identities.recognise(token, arrival.context.at) {
                 Ok(person) => Caller::person(person),
                 // A browser sends a stale cookie along whether the page means it or not, and cannot leave it out of a
                 // WebSocket's handshake; the page's own ticket or first frame says who it is. And whoever leaves with a

@@ -95,7 +95,7 @@ pub fn build(config: &GatewayConfig, clock: Clock) -> Outcome<Gateway> {
         tickets: Arc::new(Tickets::new(auth()?)),
         limits: Arc::new(Limits::new(config.rate_limits, redis.clone())),
     };
-    let shared = shared(config, learnt, signer.clone(), (clock.clone(), &lifecycle))?;
+    let shared = shared(config, learnt, signer.clone(), &lifecycle)?;
 
     let admin = listen_for_operators(config, &lifecycle, clock.clone(), health(&lifecycle, feed, redis))?;
     let public = listen_for_people(config, &lifecycle, clock, shared)?;
@@ -111,12 +111,7 @@ struct Learnt {
     limits: Arc<Limits>,
 }
 
-fn shared(
-    config: &GatewayConfig,
-    learnt: Learnt,
-    signer: Signer,
-    (clock, lifecycle): (Clock, &Lifecycle),
-) -> Outcome<Shared> {
+fn shared(config: &GatewayConfig, learnt: Learnt, signer: Signer, lifecycle: &Lifecycle) -> Outcome<Shared> {
     let services: Vec<(Service, Vec<Url>)> =
         config.services.all().into_iter().map(|(service, urls)| (service, urls.to_vec())).collect();
     let room = Room { service: config.max_in_flight, address: config.max_in_flight_per_address };
@@ -141,7 +136,6 @@ fn shared(
         pages: Arc::new(pages),
         access_tokens: config.access.tokens(),
         signer,
-        clock,
         usual_patience: Duration::from_millis(config.http.request_timeout_ms),
         trusted_hops: config.trusted_hops,
         over_tls: config.public_url.scheme() == "https",
@@ -173,6 +167,8 @@ fn listen_for_people(config: &GatewayConfig, lifecycle: &Lifecycle, clock: Clock
         health: Health::new(Service::Gateway.name(), env!("CARGO_PKG_VERSION"), lifecycle.clone()),
         clock,
         behind_gateway: false,
+        // The gate does, by the patience of each route.
+        keeps_time: false,
         with_probes: false,
         api: Api::openapi(),
         routes: move |cfg: &mut ServiceConfig| {
@@ -195,6 +191,7 @@ fn listen_for_operators(config: &GatewayConfig, lifecycle: &Lifecycle, clock: Cl
         health,
         clock,
         behind_gateway: true,
+        keeps_time: true,
         with_probes: true,
         api: chassis::openapi::complete(Api::openapi()),
         routes: |_: &mut ServiceConfig| {},

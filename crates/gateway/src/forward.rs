@@ -11,11 +11,7 @@ use actix_web::{
     http::{Method, StatusCode, header},
     web::Payload,
 };
-use chassis::{
-    context::RequestContext,
-    edge::Routed,
-    problem::{Outcome, Problem},
-};
+use chassis::{edge::Routed, problem::Outcome};
 use domain::principal::Service;
 
 use crate::{
@@ -45,13 +41,12 @@ pub async fn forward(
     (entry, route): (&Entry, &'static Route),
     notes: &mut Notes,
 ) -> Outcome<HttpResponse> {
-    let Arrival { request, asking, address, at } = arrival;
+    let Arrival { request, asking, address, context } = arrival;
     let upgrade = wants_tunnel(request, route)?;
     if upgrade {
         asking.refuse_strangers()?;
     }
     let caller = admit(gate, arrival, route, upgrade, notes).await?;
-    let context = RequestContext::current().ok_or_else(|| Problem::unexpected("outside any request"))?;
     let deadline = context.started + route.patience.unwrap_or(gate.usual_patience);
     let (mut upload, tunnelled) =
         if upgrade { (None, Some(payload)) } else { (Upload::begin(request, payload, route.body_limit)?, None) };
@@ -74,8 +69,8 @@ pub async fn forward(
             request,
             route,
             caller: &caller,
-            authorization: gate.internal_tokens.authorization(route.service, caller.person, *at)?,
-            context: &context,
+            authorization: gate.internal_tokens.authorization(route.service, caller.person, context.at)?,
+            context,
             client_ip: gate.client_ip(*address),
             origin_verdict: if route.service == Service::Auth { asking.verdict() } else { None },
             upgrade,

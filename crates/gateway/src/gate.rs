@@ -12,7 +12,7 @@ use actix_web::{
 };
 use chassis::{
     access::AccessTokens,
-    clock::Clock,
+    context::RequestContext,
     edge::Routed,
     lifecycle::Lifecycle,
     problem::{Outcome, Problem},
@@ -20,8 +20,8 @@ use chassis::{
     revocation::Revocations,
     token::Signer,
 };
-use chrono::{DateTime, Utc};
 use domain::{fault::common, principal::Service};
+use tokio::time::timeout_at;
 
 use crate::{
     address,
@@ -71,8 +71,6 @@ pub struct Shared {
     pub access_tokens: AccessTokens,
     /// Signs internal tokens.
     pub signer: Signer,
-    /// Time.
-    pub clock: Clock,
     /// Longest wait for an answer on routes that say nothing else.
     pub usual_patience: Duration,
     /// Proxies of ours in front.
@@ -89,8 +87,8 @@ pub struct Arrival<'r> {
     pub asking: Asking,
     /// Where it comes from.
     pub address: IpAddr,
-    /// When it came.
-    pub at: DateTime<Utc>,
+    /// Its id, and when it came.
+    pub context: RequestContext,
 }
 
 /// What is noted about a request on its way, for the answer.
@@ -124,7 +122,6 @@ pub struct Gate {
     pages: Arc<Pages>,
     trusted_hops: usize,
     over_tls: bool,
-    clock: Clock,
     client_ips: RefCell<Recent<IpAddr, http::HeaderValue>>,
 }
 
@@ -146,7 +143,6 @@ impl Gate {
             pages: shared.pages,
             trusted_hops: shared.trusted_hops,
             over_tls: shared.over_tls,
-            clock: shared.clock,
             client_ips: RefCell::new(Recent::new(CLIENT_IPS)),
         }
     }
@@ -174,11 +170,14 @@ impl Gate {
 
 /// Handles a request, whatever it is.
 pub async fn gate(request: HttpRequest, payload: Payload, gate: Data<Gate>) -> HttpResponse {
+    let Some(context) = RequestContext::current() else {
+        return HttpResponse::from_error(Problem::unexpected("outside any request"));
+    };
     let arrival = Arrival {
         request: &request,
         asking: gate.origins.judge(request.headers()),
         address: address::of(&request, gate.trusted_hops),
-        at: gate.clock.now(),
+        context,
     };
     let mut notes = Notes::default();
     let answered = answer(&gate, &arrival, payload, &mut notes).await;
@@ -208,8 +207,11 @@ async fn answer(gate: &Gate, arrival: &Arrival<'_>, payload: Payload, notes: &mu
     request.extensions_mut().insert(Routed { route: route.pattern, is_passed_on: false });
     match route.kind {
         Kind::Page(page) => {
-            count(gate.limits.take_usual(Who::new(None, arrival.address)), notes)?;
-            let mut response = gate.pages.answer(page, request).await?;
+            let whoever = Who::new(None, arrival.address);
+            count(gate.limits.take_usual(whoever, arrival.context.started), notes)?;
+            let deadline = arrival.context.started + gate.usual_patience;
+            let answered = timeout_at(deadline, gate.pages.answer(page, request)).await;
+            let mut response = answered.map_err(|_elapsed| Problem::late("the page took too long"))??;
             headers::protect(response.headers_mut(), false);
             Ok(response)
         }

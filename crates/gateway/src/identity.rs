@@ -1,17 +1,16 @@
 //! Who a request comes from: an access token as bearer, or the login cookie of a browser.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, rc::Rc};
 
 use actix_web::http::header::{AUTHORIZATION, COOKIE, HeaderMap};
 use chassis::{
     access::{Access, AccessTokens},
     problem::{Outcome, Problem},
-    recent::{AsTheyAre, Recent},
+    recent::Recent,
     revocation::Revocations,
 };
 use chrono::{DateTime, Utc};
 use domain::{contract::LoginSeen, fault::common, principal::Principal};
-use sha2::{Digest, Sha256};
 
 use crate::{faults::TWO_CREDENTIALS, seen::SeenLogins};
 
@@ -19,7 +18,7 @@ use crate::{faults::TWO_CREDENTIALS, seen::SeenLogins};
 const ACCESS_COOKIE: &str = "maru_at";
 /// Longest bearer token, bytes; ours have about 450.
 const TOKEN_MAX: usize = 4 * 1024;
-/// Verified tokens remembered per worker: 10,000 people at once cost about 1.5 MB; verifying one costs 3 us.
+/// Verified tokens remembered per worker: 10,000 people at once cost about 6 MB; verifying one costs 3 us.
 const REMEMBERED: usize = 10_000;
 
 /// What a request shows.
@@ -77,13 +76,17 @@ pub struct Identities {
     tokens: AccessTokens,
     revocations: Revocations,
     seen: SeenLogins,
-    /// By their digests. Only tokens of ours are remembered, so nobody can fill it with digests that begin alike.
-    verified: RefCell<Recent<[u8; 32], Known, AsTheyAre>>,
+    verified: RefCell<Recent<Signature, Known>>,
 }
 
+/// The end of a token: of ours it is the signature, 32 bytes in base64, which no two have in common.
+type Signature = [u8; 43];
+
 /// A verified token.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Known {
+    /// All of it: what ends alike and begins otherwise is forged.
+    token: Rc<str>,
     access: Access,
     /// When its use was last noted, seconds since 1970.
     noted_at: i64,
@@ -94,7 +97,7 @@ struct Known {
 impl Identities {
     /// Recognises what `tokens` verifies and `revocations` does not name; notes in `seen` whom it recognised.
     pub fn new(tokens: AccessTokens, revocations: Revocations, seen: SeenLogins) -> Self {
-        Self { tokens, revocations, seen, verified: RefCell::new(Recent::hashed_by(REMEMBERED)) }
+        Self { tokens, revocations, seen, verified: RefCell::new(Recent::new(REMEMBERED)) }
     }
 
     /// Returns who a token speaks for `now`.
@@ -103,13 +106,14 @@ impl Identities {
     /// 401 `invalid_token` when it is expired, revoked, forged or meant for somewhere else.
     pub fn recognise(&self, token: &str, now: DateTime<Utc>) -> Outcome<Principal> {
         let version = Some(self.revocations.version());
-        let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-        let remembered = self.verified.borrow_mut().get(&digest).filter(|known| known.access.expires_at > now);
+        let signature: Option<&Signature> = token.as_bytes().last_chunk();
+        let remembered = signature.and_then(|signature| self.verified.borrow_mut().get(signature));
+        let remembered = remembered.filter(|known| *known.token == *token && known.access.expires_at > now);
         let mut known = if let Some(known) = remembered {
             known
         } else {
             let access = self.tokens.verify(token, now).map_err(|_refused| refused("not an access token of ours"))?;
-            Known { access, noted_at: i64::MIN, not_revoked_at: None }
+            Known { token: token.into(), access, noted_at: i64::MIN, not_revoked_at: None }
         };
         let Principal { login_id, .. } = known.access.principal;
         let is_as_remembered = known.not_revoked_at == version;
@@ -125,10 +129,13 @@ impl Identities {
                 known.noted_at = now.timestamp();
             }
         }
-        if is_due || !is_as_remembered {
-            self.verified.borrow_mut().put(digest, known);
+        let principal = known.access.principal;
+        if (is_due || !is_as_remembered)
+            && let Some(signature) = signature
+        {
+            self.verified.borrow_mut().put(*signature, known);
         }
-        Ok(known.access.principal)
+        Ok(principal)
     }
 }
 
@@ -173,6 +180,27 @@ mod tests {
         assert_eq!(refused_with(&[("authorization", "Bearer a"), ("cookie", "maru_at=b")]), "two_credentials");
         assert_eq!(refused_with(&[("authorization", "Bearer a"), ("authorization", "Bearer b")]), "malformed");
         assert_eq!(refused_with(&[("authorization", "Basic YTpi")]), "unauthenticated");
+    }
+
+    #[test]
+    fn what_only_ends_as_a_remembered_token_is_forged() {
+        let clock = Clock::manual(DateTime::from_timestamp(1_800_000_000, 0).unwrap());
+        let tokens = AccessTokens::new(&SecretString::from("0123456789abcdef0123456789abcdef"));
+        let revocations = Revocations::new(clock.clone());
+        let identities = Identities::new(tokens.clone(), revocations, SeenLogins::default());
+        let issue = |role| {
+            let principal = Principal { user_id: clock.id(), login_id: clock.id(), role };
+            tokens.issue(principal, 0, clock.now(), Duration::from_mins(1)).unwrap()
+        };
+        let (token, admin) = (issue(Role::User), issue(Role::Admin));
+        assert!(identities.recognise(&token, clock.now()).is_ok());
+        let (_, signature) = token.rsplit_once('.').unwrap();
+        assert_eq!(signature.len(), size_of::<Signature>());
+        let (claims, _) = admin.rsplit_once('.').unwrap();
+        for forged in [format!("{claims}.{signature}"), format!("x{token}"), signature.to_owned(), String::new()] {
+            assert_eq!(identities.recognise(&forged, clock.now()).unwrap_err().code(), "invalid_token");
+        }
+        assert!(identities.recognise(&token, clock.now()).is_ok());
     }
 
     #[test]

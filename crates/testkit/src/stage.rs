@@ -137,6 +137,7 @@ pub fn serving<F>(lifecycle: Lifecycle, routes: F) -> Serving<F> {
         lifecycle: lifecycle.clone(),
         health: Health::new("test", "0", lifecycle),
         clock: Clock::system(),
+        keeps_time: true,
         behind_gateway: true,
         with_probes: true,
         api: utoipa::openapi::OpenApi::default(),

@@ -62,6 +62,7 @@ async fn a_call_shows_its_own_token_and_carries_the_request() {
         request_id: "r-1".into(),
         locale: Locale::En,
         started: tokio::time::Instant::now(),
+        at: Clock::system().now(),
         deadline: tokio::time::Instant::now() + Duration::from_secs(3),
         trace_id: "4bf92f3577b34da6a3ce929d0e0e4736".into(),
     };

@@ -17,6 +17,7 @@ use chassis::{
 use domain::{ids::UserId, rate::Decision};
 pub use fields::Fields;
 use policy::Limit;
+use tokio::time::Instant;
 
 use crate::address;
 
@@ -88,9 +89,9 @@ impl Limits {
     }
 
     /// Counts a request at the usual limit.
-    pub fn take_usual(&self, who: Who) -> Taken {
+    pub fn take_usual(&self, who: Who, now: Instant) -> Taken {
         let limit = self.usual(who);
-        judged(limit, self.local.take(&(limit.name, who), limit.rate))
+        judged(limit, self.local.take_at(&(limit.name, who), limit.rate, now))
     }
 
     /// Forgets a request that turned out to be somebody else's.
