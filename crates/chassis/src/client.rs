@@ -67,7 +67,7 @@ pub struct RetryBudget {
     spent: Mutex<Spent>,
 }
 
-/// What was left at the last look, which only a retry takes.
+/// How things stood at the last look; only retries look.
 #[derive(Debug)]
 struct Spent {
     left: f64,

@@ -61,9 +61,9 @@ const LONGEST: Duration = Duration::from_mins(16);
 pub struct Edge {
     /// The language of messages when a request names none.
     pub locale: Locale,
-    /// Longest a handler may take before the client gets 504. Streams and sockets begin to answer within it.
+    /// Longest a handler should take, where the caller does not say. Streams and sockets begin to answer within it.
     pub timeout: Duration,
-    /// Whether that is measured here, and not by the handlers themselves.
+    /// Whether the client gets 504 after that; where not, each handler sees to that itself.
     pub keeps_time: bool,
     /// How long a request's body may take before its rate counts.
     pub body_grace: Duration,

@@ -103,7 +103,8 @@ impl Local {
         self.take_at(key, rate, Instant::now())
     }
 
-    /// Counts one request of `key` that came at `now`, and judges it.
+    /// Counts one request of `key` at `now`, which has been read just before, and judges it: a past `now` would be judged as
+    /// one that comes too early.
     pub fn take_at(&self, key: &impl Hash, rate: Rate, now: Instant) -> Decision {
         let hash = self.hasher.hash_one(key);
         let since = now.saturating_duration_since(self.started);

@@ -17,7 +17,7 @@ use metrics::{Counter, Histogram};
 /// Most durations of one kind that wait to be gathered; one costs eight bytes.
 const WAITING_MAX: usize = 256;
 
-/// The meters of all threads that serve or have served.
+/// The meters of all threads that serve, and of those that have ended since the last look.
 static ALL: Mutex<Vec<Arc<Mutex<Meters>>>> = Mutex::new(Vec::new());
 
 thread_local! {
@@ -112,8 +112,8 @@ pub(crate) fn answered(method: &Method, route: &str, status: StatusCode, took: D
 
 /// Tells what the threads have counted since they were last asked.
 pub(crate) fn gather() {
-    let mut in_flight = 0;
-    lock(&ALL).retain(|shared| {
+    let (mut all, mut in_flight) = (lock(&ALL), 0);
+    all.retain(|shared| {
         // Looked at first: what a thread counts before it ends is told.
         let has_ended = Arc::strong_count(shared) == 1;
         let mut meters = lock(shared);

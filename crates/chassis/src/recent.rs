@@ -58,7 +58,8 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher + Default> Recent<K, V, S> {
     }
 }
 
-/// Takes the first eight bytes of a key for its hash.
+/// Takes the first eight bytes of a key for its hash: of a `u64`, or of an array of bytes that is as long at least. Of a key
+/// in several parts only the last would count.
 #[derive(Debug, Default)]
 pub struct Beginning(u64);
 

@@ -3,6 +3,7 @@
 use chassis::problem::{Outcome, Problem};
 use domain::{fault::common, principal::Principal};
 use http::HeaderValue;
+use tokio::time::Instant;
 
 use crate::{
     faults::INVALID_TICKET,
@@ -70,7 +71,8 @@ async fn admit_by_ticket(
     match gate.tickets.redeem(ticket).await? {
         Some((person, burnt)) if !gate.revocations.contains(person.login_id) => {
             gate.limits.give_back_usual(whoever);
-            count(gate.limits.take_usual(Who::Person(person.user_id), arrival.context.started), notes)?;
+            // Not when it came: to redeem a ticket takes what the auth service takes.
+            count(gate.limits.take_usual(Who::Person(person.user_id), Instant::now()), notes)?;
             Ok(Caller { ticket: Some(burnt), ..Caller::person(person) })
         }
         None if route.access == Access::Guest => Ok(Caller::default()),

@@ -31,14 +31,11 @@ use crate::{
     openapi::{self, MergedApi},
     origin::AllowedOrigins,
     page::Pages,
-    route::{self, Router},
+    route::Router,
     seen::SeenLogins,
     ticket::Tickets,
     upstream::{Room, Upstream},
 };
-
-/// How much longer than the most patient route the server itself waits.
-const SLACK: Duration = Duration::from_secs(1);
 
 /// The gateway's own part of the API document.
 #[derive(utoipa::OpenApi)]
@@ -155,12 +152,8 @@ fn health(lifecycle: &Lifecycle, feed: Arc<Feed>, redis: Redis) -> Health {
 }
 
 fn listen_for_people(config: &GatewayConfig, lifecycle: &Lifecycle, clock: Clock, shared: Shared) -> Outcome<Bound> {
-    let mut http = config.http.clone();
-    // Each route has its own patience; the server's only catches what no route would.
-    let longest = route::longest_patience(shared.usual_patience) + SLACK;
-    http.request_timeout_ms = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
     let bound = server::bind(Serving {
-        http,
+        http: config.http.clone(),
         common: config.common.clone(),
         port: config.port,
         lifecycle: lifecycle.clone(),

@@ -7,7 +7,7 @@ use chassis::{
     edge::DRAINING,
     problem::{Outcome, Problem},
 };
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
     client::{Answer, Client, Failure, SendError},
@@ -51,11 +51,8 @@ impl Exchange<'_> {
     /// # Errors
     /// 503 when no address answers or has room, 504 when the head is not there in time, and what the client's body earns.
     pub async fn run(&self, upload: &mut Option<Upload>) -> Outcome<Answered> {
-        tokio::select! {
-            biased;
-            answered = self.attempts(upload) => answered,
-            () = sleep_until(self.deadline) => Err(Problem::late("no answer from the service in time")),
-        }
+        let answered = timeout_at(self.deadline, self.attempts(upload)).await;
+        answered.unwrap_or_else(|_elapsed| Err(Problem::late("no answer from the service in time")))
     }
 
     async fn attempts(&self, upload: &mut Option<Upload>) -> Outcome<Answered> {

@@ -43,6 +43,9 @@ use crate::{
 /// Client addresses remembered per worker in the form services are told them.
 const CLIENT_IPS: usize = 4_096;
 
+/// Longest a page may take: what asks all services waits a second or two for each address that does not answer.
+const PAGE_PATIENCE: Duration = Duration::from_mins(1);
+
 /// Tells browsers to come back over TLS only, for a year.
 const OVER_TLS_ONLY: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSubDomains");
 
@@ -209,7 +212,7 @@ async fn answer(gate: &Gate, arrival: &Arrival<'_>, payload: Payload, notes: &mu
         Kind::Page(page) => {
             let whoever = Who::new(None, arrival.address);
             count(gate.limits.take_usual(whoever, arrival.context.started), notes)?;
-            let deadline = arrival.context.started + gate.usual_patience;
+            let deadline = arrival.context.started + PAGE_PATIENCE;
             let answered = timeout_at(deadline, gate.pages.answer(page, request)).await;
             let mut response = answered.map_err(|_elapsed| Problem::late("the page took too long"))??;
             headers::protect(response.headers_mut(), false);

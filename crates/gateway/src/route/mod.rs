@@ -169,8 +169,3 @@ impl Route {
 pub fn table() -> impl Iterator<Item = &'static Route> {
     [own::ROUTES, auth::ROUTES, session::ROUTES, ticketing::ROUTES, emotion::ROUTES, memo::ROUTES].into_iter().flatten()
 }
-
-/// Returns the longest a route may take to begin its answer, given the usual patience.
-pub fn longest_patience(usual: Duration) -> Duration {
-    table().filter_map(|route| route.patience).max().unwrap_or(usual).max(usual)
-}

@@ -54,7 +54,7 @@ pub struct Upstream {
     started: Instant,
 }
 
-/// What all workers write for each request to a service: in one place, so that it is fetched from another core but once.
+/// What all workers write for each request to a service. In one place: each such place is fetched from another core first.
 #[derive(Debug, Default)]
 struct Tally {
     in_flight: AtomicUsize,
@@ -99,8 +99,7 @@ impl Upstream {
         if counted && self.tally.in_flight.load(Relaxed) >= self.room.service {
             return Err(self.overloaded());
         }
-        let now = self.now();
-        let turn = usize::try_from(turn % u64::from(u32::MAX)).unwrap_or_default();
+        let (now, turn) = (self.now(), usize::try_from(turn).unwrap_or_default());
         let has_room = |address: &Address| !counted || address.in_flight() < self.room.address;
         let was_tried = |address: &Address| tried.is_some_and(|tried| std::ptr::eq(tried, address));
         let good = |address: &&Arc<Address>| {
