@@ -88,7 +88,7 @@ impl Limits {
         Self { table: policy::Table::new(profile), local: Local::default(), shared: Shared::new(redis) }
     }
 
-    /// Counts a request at the usual limit.
+    /// Counts a request at the usual limit, at `now`, which has been read just before.
     pub fn take_usual(&self, who: Who, now: Instant) -> Taken {
         let limit = self.usual(who);
         judged(limit, self.local.take_at(&(limit.name, who), limit.rate, now))
